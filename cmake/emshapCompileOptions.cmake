@@ -1,0 +1,20 @@
+# Build-only options: nothing here is part of the public interface of the targets.
+set(EMSHAP_WARNING_FLAGS -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wcast-align -Wpedantic)
+if(EMSHAP_WARNINGS_AS_ERRORS)
+  list(APPEND EMSHAP_WARNING_FLAGS -Werror)
+endif()
+
+if(EMSHAP_SANITIZE)
+  add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-fsanitize=${EMSHAP_SANITIZE}>
+                      $<$<COMPILE_LANGUAGE:CXX>:-fno-omit-frame-pointer>
+                      $<$<COMPILE_LANGUAGE:CXX>:-fno-sanitize-recover=all>)
+  add_link_options(-fsanitize=${EMSHAP_SANITIZE})
+endif()
+
+# No contraction: a fused multiply-add is written where it is meant, so that the vector body and the tail of a
+# loop, and one build and the next, compute the same bits.
+function(emshap_target_options target)
+  target_compile_options(${target} PRIVATE
+    $<$<COMPILE_LANGUAGE:CXX>:${EMSHAP_WARNING_FLAGS}> $<$<COMPILE_LANGUAGE:CXX>:-ffp-contract=off>)
+  target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/src)
+endfunction()

@@ -1,0 +1,58 @@
+#include "core/memory.h"
+
+#include <atomic>
+#include <cstdlib>
+#include <cstring>
+
+#include <fmt/format.h>
+
+#include "core/cuda_runtime.h"
+#include "emshap/core/error.h"
+#include "emshap/core/tensor.h"
+
+namespace emshap {
+namespace {
+std::atomic<std::int64_t> allocations{0};
+}
+
+std::int64_t allocation_count() { return allocations.load(std::memory_order_relaxed); }
+
+void* allocate_bytes(std::int64_t bytes, Device device) {
+  if (bytes <= 0) return nullptr;
+  allocations.fetch_add(1, std::memory_order_relaxed);
+  if (device.kind == DeviceKind::cuda) return cuda_runtime::allocate(bytes, device.index);
+  const std::size_t rounded = (static_cast<std::size_t>(bytes) + 63) & ~std::size_t{63};
+  void* data = std::aligned_alloc(64, rounded);
+  if (data == nullptr)
+    throw Error(ErrorKind::environment, fmt::format("out of memory: {} bytes could not be allocated", bytes));
+  return data;
+}
+
+void free_bytes(void* data, Device device) noexcept {
+  if (data == nullptr) return;
+  if (device.kind == DeviceKind::cuda) {
+    cuda_runtime::free(data, device.index);
+  } else {
+    std::free(data);
+  }
+}
+
+void copy_bytes(void* to, Device to_device, const void* from, Device from_device, std::int64_t bytes) {
+  if (bytes <= 0) return;
+  if (to_device.kind == DeviceKind::cpu && from_device.kind == DeviceKind::cpu) {
+    std::memcpy(to, from, static_cast<std::size_t>(bytes));
+  } else {
+    cuda_runtime::copy(to, from, bytes);
+  }
+}
+
+void zero_bytes(void* data, std::int64_t bytes, Device device) {
+  if (bytes <= 0) return;
+  if (device.kind == DeviceKind::cpu) {
+    std::memset(data, 0, static_cast<std::size_t>(bytes));
+  } else {
+    cuda_runtime::zero(data, bytes);
+  }
+}
+
+}  // namespace emshap

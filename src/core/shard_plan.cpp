@@ -1,0 +1,34 @@
+#include <algorithm>
+
+#include "emshap/core/context.h"
+
+namespace emshap {
+namespace {
+constexpr std::int64_t row_quantum = 64;  // a shard is a multiple of this: whole register tiles, whole cache lines
+constexpr std::int64_t most_shards = 32;  // bounds the memory and the sums of per-shard partials
+}  // namespace
+
+ShardPlan ShardPlan::make(std::int64_t rows, int rank, int size) {
+  ShardPlan p;
+  p.total_rows = rows;
+  const std::int64_t even = (rows + most_shards - 1) / most_shards;
+  p.shard_rows = std::max(row_quantum, (even + row_quantum - 1) / row_quantum * row_quantum);
+  p.total_shards = (rows + p.shard_rows - 1) / p.shard_rows;
+  p.first_shard = p.total_shards * rank / size;
+  const std::int64_t end = p.total_shards * (rank + 1) / size;
+  p.local_shards = end - p.first_shard;
+  p.row_begin = std::min(p.first_shard * p.shard_rows, rows);
+  p.local_rows = std::min(end * p.shard_rows, rows) - p.row_begin;
+  return p;
+}
+
+ShardPlan ShardPlan::times(std::int64_t factor) const {
+  ShardPlan p = *this;
+  p.total_rows *= factor;
+  p.shard_rows *= factor;
+  p.row_begin *= factor;
+  p.local_rows *= factor;
+  return p;
+}
+
+}  // namespace emshap
