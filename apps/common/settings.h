@@ -1,0 +1,80 @@
+#pragma once
+// One table of settings per command: name, TOML section, type, default, help and check stand in one place and
+// drive the command line (CLI11), the configuration file (TOML) and the saved effective configuration.
+// Precedence: default < file < command line.
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace CLI {
+class App;
+class Option;
+}  // namespace CLI
+
+namespace emshap::app {
+
+/// A variable that a setting writes to; its value when it is added is the default.
+using SettingTarget = std::variant<bool*, std::int64_t*, std::uint64_t*, double*, std::string*,
+                                   std::vector<std::string>*, std::vector<std::int64_t>*>;
+/// Returns an empty text when the value is fine, or what was expected: "1 or more".
+template <class T>
+using Check = std::function<std::string(const T&)>;
+
+struct Setting {
+  std::string name;     ///< "batch-size": --batch-size on the command line, batch_size in TOML
+  std::string section;  ///< TOML table, "training"
+  std::string help;
+  SettingTarget target;
+  std::function<std::string()> check;
+  bool saved = true;      ///< written to the effective configuration
+  bool required = false;  ///< an error when neither file nor command line gives it
+  bool given = false;
+  CLI::Option* option = nullptr;
+
+  std::string key() const;    ///< "batch_size"
+  std::string value() const;  ///< as TOML
+};
+
+class Settings {
+ public:
+  /// Adds a setting; the reference stays valid. Lists are a,b,c on the command line and arrays in TOML.
+  template <class T>
+  Setting& add(const std::string& section, const std::string& name, T& value, const std::string& help,
+               Check<T> check = {}) {
+    std::function<std::string()> bound;
+    if (check) bound = [check, &value] { return check(value); };
+    return add_setting({name, section, help, SettingTarget(&value), bound});
+  }
+
+  /// Adds the options to the command line; values are taken over by apply_command_line() after parsing.
+  void bind(CLI::App& cli);
+  void apply_command_line();
+  /// Throws ConfigError for a syntax error, an unknown table or key (naming a near match) or a value of a
+  /// wrong type; IoError when the file cannot be read.
+  void apply_file(const std::string& path);
+  /// Throws ConfigError for the first value that fails its check or is required and missing.
+  void check() const;
+  /// The effective configuration; apply_file() reads it back to the same values.
+  std::string toml() const;
+  /// All option names, "--batch-size".
+  std::vector<std::string> option_names() const;
+
+ private:
+  Setting& add_setting(Setting setting);
+  std::deque<Setting> settings_;
+};
+
+Check<std::int64_t> at_least(std::int64_t low);
+/// low <= value <= high, or value < high with `below_high`.
+Check<double> in_range(double low, double high, bool below_high = false);
+Check<double> more_than(double low);
+Check<std::string> one_of(std::vector<std::string> names);
+Check<std::vector<std::int64_t>> each_at_least(std::int64_t low);
+
+/// The candidate most like `text`, at most two edits or a third of its length away; empty when there is none.
+std::string closest(const std::string& text, const std::vector<std::string>& candidates);
+
+}  // namespace emshap::app
