@@ -1,0 +1,44 @@
+#pragma once
+#include <string>
+
+#include "emshap/layers/mlp_block.h"
+
+namespace emshap {
+
+struct ResidualBlockOptions {
+  std::int64_t features = 0;  ///< H, width of input, output and hidden layer
+  bool batch_norm = true;
+  Activation activation = Activation::relu;
+  double dropout = 0;
+  Init init = Init::kaiming_uniform;
+  std::uint64_t seed = 0;
+  std::uint32_t dropout_layer = 0;
+};
+
+/// y (B, H) = x + f(x),  f = Linear - BatchNorm - activation - dropout - Linear - BatchNorm  (He et al. 2016,
+/// without the activation after the sum, so that the identity passes unchanged from block to block). Without
+/// batch_norm both linear maps have a bias instead. Parameters "<name>.first.*" and "<name>.second.*".
+class EMSHAP_API ResidualBlock {
+ public:
+  struct Cache {
+    std::uint64_t step = 0;  ///< set before forward: training step, part of the key of the dropout mask
+    Tensor h;                ///< (B, H), output of the first half
+    MlpBlock::Cache first, second;
+  };
+
+  ResidualBlock(ParameterStore& store, const std::string& name, const ResidualBlockOptions& options);
+  void initialise(std::uint64_t seed);
+
+  /// y must not overlap x in infer and forward.
+  void infer(Context& ctx, ConstTensorView x, TensorView y) const;
+  void forward(Context& ctx, ConstTensorView x, TensorView y, Cache& cache);
+  void backward(Context& ctx, const Cache& cache, ConstTensorView dy, TensorView dx);
+
+  const MlpBlock& first() const { return first_; }
+  const MlpBlock& second() const { return second_; }
+
+ private:
+  MlpBlock first_, second_;
+};
+
+}  // namespace emshap
