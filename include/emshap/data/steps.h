@@ -1,0 +1,105 @@
+#pragma once
+// The fitted steps of this version.
+#include "emshap/data/step.h"
+
+namespace emshap {
+
+/// Removes columns without variation among the training rows: all present values equal, or none present.
+class EMSHAP_API DropConstant : public Step {
+ public:
+  const char* type() const override { return "drop_constant"; }
+  std::unique_ptr<Step> clone() const override { return std::make_unique<DropConstant>(*this); }
+  void begin_fit(const std::vector<std::string>& names) override;
+  void observe(const double* block, std::int64_t rows) override;
+  /// Throws DataError when no column varies.
+  void end_fit() override;
+  const std::vector<std::string>& input_names() const override { return names_; }
+  const std::vector<std::string>& output_names() const override { return kept_names_; }
+  void transform(const double* in, std::int64_t rows, double* out) const override;
+  void inverse(const double* in, std::int64_t rows, double* out) const override;
+  void log_jacobian(const double*, std::int64_t, double*) const override {}
+  std::string to_onnx(GraphWriter& graph, const std::string& input) const override;
+  std::string to_json() const override;
+  void hash(Hash64& hash) const override;
+  std::vector<std::string> warnings() const override;
+
+  /// Numbers of the columns kept, and what was dropped: names and their training values (NaN: none present).
+  const std::vector<std::int64_t>& kept() const { return kept_; }
+  const std::vector<std::string>& dropped_names() const { return dropped_names_; }
+  const std::vector<double>& dropped_values() const { return dropped_values_; }
+  static std::unique_ptr<Step> from_state(std::vector<std::string> names,
+                                          std::vector<std::string> dropped_names,
+                                          std::vector<double> dropped_values);
+
+ private:
+  void derive();
+  std::vector<std::string> names_, kept_names_, dropped_names_;
+  std::vector<double> dropped_values_;
+  std::vector<std::int64_t> kept_;
+  std::vector<double> low_, high_;  // while fitting
+};
+
+/// Replaces missing values by the mean of the present training values of the column.
+class EMSHAP_API MeanImpute : public Step {
+ public:
+  const char* type() const override { return "mean_impute"; }
+  std::unique_ptr<Step> clone() const override { return std::make_unique<MeanImpute>(*this); }
+  void begin_fit(const std::vector<std::string>& names) override;
+  void observe(const double* block, std::int64_t rows) override;
+  void end_fit() override;
+  const std::vector<std::string>& input_names() const override { return names_; }
+  void transform(const double* in, std::int64_t rows, double* out) const override;
+  /// The identity: imputed values stay.
+  void inverse(const double* in, std::int64_t rows, double* out) const override;
+  void log_jacobian(const double*, std::int64_t, double*) const override {}
+  std::string to_onnx(GraphWriter& graph, const std::string& input) const override;
+  std::string to_json() const override;
+  void hash(Hash64& hash) const override;
+  std::vector<std::string> warnings() const override;
+
+  const std::vector<double>& means() const { return means_; }
+  /// Missing training cells of each column.
+  const std::vector<std::int64_t>& missing() const { return missing_; }
+  static std::unique_ptr<Step> from_state(std::vector<std::string> names, std::vector<double> means,
+                                          std::vector<std::int64_t> missing);
+
+ private:
+  std::vector<std::string> names_;
+  std::vector<double> means_;
+  std::vector<std::int64_t> missing_, present_;
+};
+
+/// y = (x - mean) / scale, scale = standard deviation over the training rows (divided by n). Mean and sum of
+/// squared deviations are formed in two passes per block and merged by Chan, Golub & LeVeque 1979, in
+/// float64.
+class EMSHAP_API StandardScaler : public Step {
+ public:
+  const char* type() const override { return "standard_scaler"; }
+  std::unique_ptr<Step> clone() const override { return std::make_unique<StandardScaler>(*this); }
+  void begin_fit(const std::vector<std::string>& names) override;
+  void observe(const double* block, std::int64_t rows) override;
+  /// Throws DataError for a column without variation or without rows.
+  void end_fit() override;
+  const std::vector<std::string>& input_names() const override { return names_; }
+  void transform(const double* in, std::int64_t rows, double* out) const override;
+  void inverse(const double* in, std::int64_t rows, double* out) const override;
+  void log_jacobian(const double* in, std::int64_t rows, double* out) const override;
+  std::string to_onnx(GraphWriter& graph, const std::string& input) const override;
+  std::string to_json() const override;
+  void hash(Hash64& hash) const override;
+  /// Columns with |mean| / scale above 1e4: float32 inputs then keep few digits of the variation.
+  std::vector<std::string> warnings() const override;
+
+  const std::vector<double>& means() const { return means_; }
+  const std::vector<double>& scales() const { return scales_; }
+  std::int64_t count() const { return count_; }
+  static std::unique_ptr<Step> from_state(std::vector<std::string> names, std::vector<double> means,
+                                          std::vector<double> scales, std::int64_t count);
+
+ private:
+  std::vector<std::string> names_;
+  std::vector<double> means_, scales_, m2_;
+  std::int64_t count_ = 0;
+};
+
+}  // namespace emshap
