@@ -65,7 +65,7 @@ class EMSHAP_API Pipeline {
   Tensor transform(const Table& table, std::span<const std::int64_t> rows) const;
 
   /// Adds all steps; see Step::to_onnx.
-  std::string to_onnx(GraphWriter& graph, const std::string& input) const;
+  GraphValue to_onnx(GraphWriter& graph, const GraphValue& input) const;
   /// {"features": [...], "steps": [{"name":..., "type":..., ...}], "hash": "..."}; numbers read back exactly.
   std::string to_json() const;
   /// Throws IoError naming what is missing or wrong, also for a hash that does not fit.

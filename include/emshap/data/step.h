@@ -11,6 +11,7 @@
 namespace emshap {
 
 class GraphWriter;
+struct GraphValue;
 class Hash64;
 
 class EMSHAP_API Step {
@@ -39,9 +40,8 @@ class EMSHAP_API Step {
   /// out[r] += log |d transform / d in| at row r of `in` (rows, inputs), over the columns the step keeps.
   virtual void log_jacobian(const double* in, std::int64_t rows, double* out) const = 0;
 
-  /// Adds the step to a graph, computed in float64; `input` and the result are names of float64 values (rows,
-  /// columns).
-  virtual std::string to_onnx(GraphWriter& graph, const std::string& input) const = 0;
+  /// Adds the step to a graph, computed in float64; input and result are float64 values (rows, columns).
+  virtual GraphValue to_onnx(GraphWriter& graph, const GraphValue& input) const = 0;
   /// Its fitted state as one JSON object with "type".
   virtual std::string to_json() const = 0;
   /// Names and exact numbers of the fitted state.

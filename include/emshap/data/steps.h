@@ -18,7 +18,7 @@ class EMSHAP_API DropConstant : public Step {
   void transform(const double* in, std::int64_t rows, double* out) const override;
   void inverse(const double* in, std::int64_t rows, double* out) const override;
   void log_jacobian(const double*, std::int64_t, double*) const override {}
-  std::string to_onnx(GraphWriter& graph, const std::string& input) const override;
+  GraphValue to_onnx(GraphWriter& graph, const GraphValue& input) const override;
   std::string to_json() const override;
   void hash(Hash64& hash) const override;
   std::vector<std::string> warnings() const override;
@@ -52,7 +52,7 @@ class EMSHAP_API MeanImpute : public Step {
   /// The identity: imputed values stay.
   void inverse(const double* in, std::int64_t rows, double* out) const override;
   void log_jacobian(const double*, std::int64_t, double*) const override {}
-  std::string to_onnx(GraphWriter& graph, const std::string& input) const override;
+  GraphValue to_onnx(GraphWriter& graph, const GraphValue& input) const override;
   std::string to_json() const override;
   void hash(Hash64& hash) const override;
   std::vector<std::string> warnings() const override;
@@ -84,7 +84,7 @@ class EMSHAP_API StandardScaler : public Step {
   void transform(const double* in, std::int64_t rows, double* out) const override;
   void inverse(const double* in, std::int64_t rows, double* out) const override;
   void log_jacobian(const double* in, std::int64_t rows, double* out) const override;
-  std::string to_onnx(GraphWriter& graph, const std::string& input) const override;
+  GraphValue to_onnx(GraphWriter& graph, const GraphValue& input) const override;
   std::string to_json() const override;
   void hash(Hash64& hash) const override;
   /// Columns with |mean| / scale above 1e4: float32 inputs then keep few digits of the variation.
