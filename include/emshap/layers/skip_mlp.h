@@ -9,7 +9,7 @@ namespace emshap {
 /// How earlier values reach later layers.
 enum class Skip : std::uint8_t {
   add,     ///< h <- h + block(h)
-  concat,  ///< h <- block([h, x]): every layer sees the input again
+  concat,  ///< h <- block([h, x]): every block sees the input again
 };
 EMSHAP_API Skip parse_skip(const std::string& name);
 EMSHAP_API const char* to_string(Skip skip);
@@ -56,7 +56,6 @@ class EMSHAP_API SkipMlp {
   const Linear& output() const { return output_; }
 
  private:
-  std::int64_t stream_width() const;  ///< of h, with x beside it for concat
   SkipMlpOptions options_;
   MlpBlock input_;
   std::vector<MlpBlock> layers_;

@@ -1,5 +1,6 @@
 #pragma once
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "emshap/layers/linear.h"
@@ -58,7 +59,7 @@ class EMSHAP_API PowerPredictor {
   std::vector<Stage> stages_;
   std::vector<MlpBlock> hidden_;
   std::vector<ResidualBlock> residual_;
-  std::unique_ptr<Linear> output_;
+  std::optional<Linear> output_;
 };
 
 }  // namespace emshap
