@@ -37,20 +37,55 @@ full=("${minimal[@]}"
   librdkafka-dev libsqlite3-dev libpq-dev                            # streams and stores
   gnuplot-nox                                                        # plots
   doctest-dev libbenchmark-dev libexpat1-dev)                        # tests and benchmarks
-runtime=(libfmt9 libspdlog1.10 libtomlplusplus3 libonnx1 libprotobuf32 gnuplot-nox)
+
+command -v dpkg-query > /dev/null || {
+  echo "install-deps.sh: this script installs Debian packages, but dpkg is not here; install by hand: ${full[*]}" >&2
+  exit 4
+}
+as_root=()
+updated=no
+update_lists() {
+  [ "$updated" = no ] || return 0
+  if [ "$(id -u)" != 0 ]; then
+    command -v sudo > /dev/null || {
+      echo "install-deps.sh: needs root or sudo to install packages" >&2
+      exit 4
+    }
+    as_root=(sudo)
+  fi
+  "${as_root[@]}" apt-get update -q
+  updated=yes
+}
+
+# The shared libraries that the development packages of what the apps link depend on: their names carry versions
+# that differ from one release of the distribution to the next.
+runtime_packages() {
+  local package
+  for package in libfmt-dev libspdlog-dev libtomlplusplus-dev libonnx-dev libprotobuf-dev; do
+    apt-cache depends "$package" 2> /dev/null | sed -n 's/^ *Depends: \(lib[^ ]*\)$/\1/p' |
+      grep -vE -- '-dev$|lite|onnxifi' || true
+  done | sort -u
+}
+
 case "$mode" in
   minimal) packages=("${minimal[@]}") ;;
-  runtime) packages=("${runtime[@]}") ;;
   full) packages=("${full[@]}") ;;
+  runtime)
+    mapfile -t packages < <(runtime_packages)
+    if [ ${#packages[@]} -lt 5 ] && [ "$check" = no ]; then
+      update_lists
+      mapfile -t packages < <(runtime_packages)
+    fi
+    if [ ${#packages[@]} -lt 5 ]; then
+      echo "install-deps.sh: the package lists do not name the shared libraries of the apps; run apt-get update" >&2
+      exit 4
+    fi
+    packages+=(gnuplot-nox) ;;
 esac
 if [ "$python" = yes ]; then
   packages+=(python3 python3-venv)
 fi
 
-command -v dpkg-query > /dev/null || {
-  echo "install-deps.sh: this script installs Debian 12 packages, but dpkg is not here; install by hand: ${packages[*]}" >&2
-  exit 4
-}
 missing=()
 for package in "${packages[@]}"; do
   status=$(dpkg-query -W -f='${db:Status-Status}' "$package" 2> /dev/null || true)
@@ -78,16 +113,8 @@ if [ "$check" = yes ]; then
 fi
 
 if [ ${#missing[@]} -gt 0 ]; then
-  as_root=()
-  if [ "$(id -u)" != 0 ]; then
-    command -v sudo > /dev/null || {
-      echo "install-deps.sh: needs root or sudo to install: ${missing[*]}" >&2
-      exit 4
-    }
-    as_root=(sudo)
-  fi
   echo "installing packages: ${missing[*]}"
-  "${as_root[@]}" apt-get update -q
+  update_lists
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}"
 else
   echo "packages: all ${#packages[@]} are installed"
