@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "core/mat.h"
+#include "cpu/columns.h"
 #include "emshap/core/context.h"
 
 namespace emshap::cpu::EMSHAP_ISA {
@@ -64,22 +65,20 @@ class ShardSums {
     const T* partials;
     std::int64_t shards;
   };
-  static constexpr std::int64_t block = 64;  // columns summed at a time, in registers
-
   template <bool accumulate>
   EMSHAP_INLINE void sum(std::int64_t begin, std::int64_t end, T* out) const {
-    std::int64_t c = begin;
-    for (; c + block <= end; c += block) sum_block<accumulate>(c, block, out);
-    if (c < end) sum_block<accumulate>(c, end - c, out);
-  }
-
-  template <bool accumulate>
-  EMSHAP_INLINE void sum_block(std::int64_t c, std::int64_t width, T* out) const {
-    T total[block] = {};
-    for_each([&](const T* partial) {
-      for (std::int64_t j = 0; j < width; ++j) total[j] += partial[c + j];
+    for_each_column_group<T, 4>(begin, end, [&](auto group) EMSHAP_INLINE_LAMBDA {
+      NativePack<T> total[group.packs];
+      for_each([&](const T* partial) EMSHAP_INLINE_LAMBDA {
+#pragma GCC unroll 4
+        for (int g = 0; g < group.packs; ++g) total[g] += group.pack(g).load(partial);
+      });
+#pragma GCC unroll 4
+      for (int g = 0; g < group.packs; ++g) {
+        const auto at = group.pack(g);
+        at.store(out, accumulate ? at.load(out) + total[g] : total[g]);
+      }
     });
-    for (std::int64_t j = 0; j < width; ++j) out[c + j] = accumulate ? out[c + j] + total[j] : total[j];
   }
 
   Team& team_;

@@ -44,4 +44,18 @@ inline void vector(const char* op, Named a, std::int64_t count, const char* why)
     throw ShapeError(fmt::format("{}: {} has shape {}, expected ({}) because {}", op, a.name, a.view.shape().str(), count, why));
 }
 
+/// A vector with one element per column of `of`.
+inline void per_column(const char* op, Named a, Named of) {
+  if (a.view.rows() != 1 || a.view.cols() != of.view.cols())
+    throw ShapeError(fmt::format("{}: {} has shape {}, expected ({}) because {} has {} columns", op, a.name,
+                                 a.view.shape().str(), of.view.cols(), of.name, of.view.cols()));
+}
+
+/// Rows without gaps.
+inline void contiguous(const char* op, Named a, const char* why) {
+  if (!a.view.contiguous())
+    throw ShapeError(fmt::format("{}: {} has rows {} elements apart, expected {} because {}", op, a.name,
+                                 a.view.row_stride(), a.view.cols(), why));
+}
+
 }  // namespace emshap::check

@@ -1,0 +1,66 @@
+#include "emshap/ops/reduction.h"
+
+#include "cpu/sum_of_squares.h"
+
+#define EMSHAP_BACKEND cpu::EMSHAP_ISA
+#include "ops/reduction_backend.h"
+
+namespace emshap::cpu::EMSHAP_ISA {
+
+template <class T>
+void sum_over_rows(Context& ctx, Mat<const T> x, Mat<T> out) {
+  const ShardPlan plan = ctx.plan(x.rows);
+  const Workspace::Scope scope(ctx.workspace());
+  T* partials = ctx.workspace().take<T>(plan.local_shards * x.cols);
+  for (std::int64_t i = 0; i < plan.local_shards; ++i) {
+    const Shard s = plan.shard(i);
+    column_sums(Mat<const T>{x.row(s.begin), s.rows, x.cols, x.stride}, partials + i * x.cols);
+  }
+  ShardSums<T> sums(ctx, partials, plan.local_shards, x.cols);
+  sums.store(0, x.cols, out.data);
+  sums.close();
+}
+
+template <class T>
+void sum_over_columns(Context&, Mat<const T> x, Mat<T> out) {
+  for (std::int64_t r = 0; r < x.rows; ++r) {
+    const T* row = x.row(r);
+    out.data[r] = static_cast<T>(
+        sum_in_double(x.cols, [&](auto at) EMSHAP_INLINE_LAMBDA { return wide(at.load(row)); }));
+  }
+}
+
+template <class T>
+void sum(Context& ctx, Mat<const T> x, Mat<T> out) {
+  const ShardPlan plan = ctx.plan(x.rows);
+  const Workspace::Scope scope(ctx.workspace());
+  double* partials = ctx.workspace().take<double>(plan.local_shards);
+  for (std::int64_t i = 0; i < plan.local_shards; ++i) {
+    const Shard s = plan.shard(i);
+    partials[i] = 0;
+    for (std::int64_t r = s.begin; r < s.begin + s.rows; ++r) {
+      const T* row = x.row(r);
+      partials[i] += sum_in_double(x.cols, [&](auto at) EMSHAP_INLINE_LAMBDA { return wide(at.load(row)); });
+    }
+  }
+  ShardSums<double> sums(ctx, partials, plan.local_shards, 1);
+  double total = 0;
+  sums.store(0, 1, &total);
+  out.data[0] = static_cast<T>(total);
+  sums.close();
+}
+
+template <class T>
+void sum_of_squares_shared(Context& ctx, Mat<const T> x, Mat<T> out) {
+  out.data[0] = static_cast<T>(sum_of_squares(ctx, x.data, x.rows * x.cols));
+}
+
+#define EMSHAP_INSTANTIATE(T)                                        \
+  template void sum_over_rows<T>(Context&, Mat<const T>, Mat<T>);    \
+  template void sum_over_columns<T>(Context&, Mat<const T>, Mat<T>); \
+  template void sum<T>(Context&, Mat<const T>, Mat<T>);              \
+  template void sum_of_squares_shared<T>(Context&, Mat<const T>, Mat<T>);
+EMSHAP_INSTANTIATE(float)
+EMSHAP_INSTANTIATE(double)
+
+}  // namespace emshap::cpu::EMSHAP_ISA
