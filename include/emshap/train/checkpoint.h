@@ -16,7 +16,7 @@ namespace emshap {
 
 inline constexpr std::uint32_t checkpoint_version = 1;
 
-/// 64-bit checksum of a byte sequence: FNV-1a over 8-byte words, then bytes, with a final mix.
+/// 64-bit checksum of a byte sequence, see data/hash.h.
 EMSHAP_API std::uint64_t hash_bytes(const void* data, std::size_t bytes);
 /// The hash of a file's content as 16 hexadecimal digits. Throws IoError.
 EMSHAP_API std::string hash_file(const std::filesystem::path& path);

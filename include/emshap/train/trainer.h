@@ -50,8 +50,8 @@ class EMSHAP_API TrainingTask {
   /// Called once before the first step: at most `members` team members and `largest_batch` rows.
   virtual void prepare(int members, std::int64_t largest_batch);
   /// Forward and backward on this member's rows (plan.local_rows == info.rows.size()). Gradients of the whole
-  /// batch are added to the store; `terms` (T), f32 on the context's device and private to the member,
-  /// receives the loss terms of the whole batch, the same bits for every member.
+  /// batch are added to the store; `terms` (T), of the store's type, on the context's device and private to
+  /// the member, receives the loss terms of the whole batch, the same bits for every member.
   virtual void step(Context& ctx, const ShardPlan& plan, const StepInfo& info, TensorView terms) = 0;
   /// Loss terms over the validation rows with the parameters as they stand.
   virtual void validate(TeamPool& pool, std::span<double> terms) = 0;
