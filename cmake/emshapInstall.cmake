@@ -22,19 +22,6 @@ foreach(_component core io)
   endif()
 endforeach()
 
-# Every executable of apps/ is installed.
-if(EMSHAP_BUILD_APPS)
-  get_property(_apps DIRECTORY ${PROJECT_SOURCE_DIR}/apps PROPERTY BUILDSYSTEM_TARGETS)
-  foreach(_app IN LISTS _apps)
-    get_target_property(_type ${_app} TYPE)
-    if(_type STREQUAL "EXECUTABLE")
-      install(TARGETS ${_app} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT runtime)
-      file(RELATIVE_PATH _libraries ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_LIBDIR})
-      set_target_properties(${_app} PROPERTIES INSTALL_RPATH "$ORIGIN/${_libraries}")
-    endif()
-  endforeach()
-endif()
-
 configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/emshapConfig.cmake.in
   ${PROJECT_BINARY_DIR}/emshapConfig.cmake INSTALL_DESTINATION ${EMSHAP_PACKAGE_DIR}
   NO_SET_AND_CHECK_MACRO)
