@@ -12,6 +12,8 @@
 
 namespace emshap::report {
 
+struct GnuplotScript;
+
 struct Axis {
   std::string label;  ///< with its unit: "power (W)"
   bool logarithmic = false;
@@ -83,8 +85,7 @@ class EMSHAP_API Plotter {
   bool write(const HeatMap& map, const std::filesystem::path& file);
 
  private:
-  struct Script;
-  bool draw(const Script& script, const std::filesystem::path& file);
+  bool draw(const GnuplotScript& script, const std::filesystem::path& file);
   PlotterOptions options_;
   ProgressSink* sink_;
   std::filesystem::path program_;
