@@ -15,7 +15,8 @@ EMSHAP_API const char* to_string(Loss loss);
 
 namespace ops {
 
-/// loss (1) = mean of the loss; dprediction (B, N) = its gradient, or an empty view when not wanted.
+/// loss (1) = mean of the loss, 0 for no rows, private to each member; dprediction (B, N) = its gradient, or an empty
+/// view when not wanted; it may be `prediction`. `delta` is read by huber only. Sums are formed in double.
 EMSHAP_API void loss_forward(Context& ctx, Loss kind, double delta, ConstTensorView prediction, ConstTensorView target,
                              TensorView loss, TensorView dprediction);
 
