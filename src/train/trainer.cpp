@@ -169,8 +169,8 @@ void Trainer::resume() {
   const CheckpointReader in(t.file);
   const std::string file = t.file.string();
   if (in.text("architecture") != t.architecture)
-    throw IoError(fmt::format("{}: the checkpoint is of another model: {}, expected {}", file,
-                              in.text("architecture"), t.architecture));
+    throw IoError(
+        fmt::format("{}: the checkpoint belongs to another network or other data than configured", file));
   const auto place = in.integers("place");
   if (place.size() != 4 || place[2] != static_cast<std::int64_t>(t.stages.size()) || place[1] < 0 ||
       place[1] > place[2])

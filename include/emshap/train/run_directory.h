@@ -39,6 +39,9 @@ struct RunFile {
 
 class EMSHAP_API RunDirectory {
  public:
+  /// Throws what prepare() would throw for this folder, without changing anything: to be called before long
+  /// work.
+  static void check(const std::filesystem::path& folder, const std::string& model, RunMode mode);
   /// Makes or enters the folder to train `model` into. Throws ConfigError when a finished model is there and
   /// the mode is create (naming --overwrite), or when there is nothing to resume; IoError when the folder
   /// cannot be written.
