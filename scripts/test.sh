@@ -66,7 +66,8 @@ run_ctest() {
   local name=$1 dir=$2 log=$logs/$1.log line ran=0 bad=0
   shift 2
   "${ctest_prefix[@]}" ctest --test-dir "$dir" --output-on-failure --no-tests=error -j "$jobs" "$@" > "$log" 2>&1
-  local rc=$?
+  local rc=$? test
+  while read -r test; do skipped+=("$name: $test"); done < <(sed -nE 's/^ *[0-9]+\/[0-9]+ Test +#[0-9]+: ([^ ]+) .*\*\*\*Skipped.*/\1/p' "$log")
   line=$(grep -E 'tests passed, [0-9]+ tests? failed out of [0-9]+' "$log" | tail -1)
   if [ -n "$line" ]; then
     ran=$(sed -E 's/.*out of ([0-9]+).*/\1/' <<< "$line")
