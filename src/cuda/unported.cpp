@@ -1,0 +1,41 @@
+// Ops that have no CUDA kernel yet. Each throws and names itself; the configure summary prints the list.
+#include "core/mat.h"
+#include "emshap/core/context.h"
+#include "emshap/core/error.h"
+#include "emshap/ops/dropout.h"
+#include "emshap/ops/linear.h"
+#include "emshap/ops/loss.h"
+#include "emshap/ops/normalization.h"
+#include "emshap/ops/optimizer.h"
+#include "emshap/ops/random_fill.h"
+
+#define EMSHAP_BACKEND cuda
+#include "ops/activation_backend.h"
+#include "ops/dropout_backend.h"
+#include "ops/linear_backend.h"
+#include "ops/reduction_backend.h"
+
+// EMSHAP_UNPORTED(name, parameter types)
+#define EMSHAP_UNPORTED(name, ...)                                        \
+  template <>                                                             \
+  void name<float>(__VA_ARGS__) {                                         \
+    throw DeviceError(#name " has no CUDA kernel yet; use --device cpu"); \
+  }
+
+namespace emshap::cuda {
+
+using In = Mat<const float>;
+using Out = Mat<float>;
+
+EMSHAP_UNPORTED(activation_forward, Context&, Activation, In, Out)
+EMSHAP_UNPORTED(activation_backward, Context&, Activation, In, In, In, Out)
+EMSHAP_UNPORTED(dropout_apply, Context&, In, double, const RandomKey&, Out)
+EMSHAP_UNPORTED(linear_forward, Context&, In, In, In, Activation, Out)
+EMSHAP_UNPORTED(linear_backward_input, Context&, In, In, Out, bool)
+EMSHAP_UNPORTED(linear_backward_params, Context&, In, In, Out, Out)
+EMSHAP_UNPORTED(sum_over_rows, Context&, In, Out)
+EMSHAP_UNPORTED(sum_over_columns, Context&, In, Out)
+EMSHAP_UNPORTED(sum, Context&, In, Out)
+EMSHAP_UNPORTED(sum_of_squares_shared, Context&, In, Out)
+
+}  // namespace emshap::cuda
