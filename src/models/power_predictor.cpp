@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "emshap/core/error.h"
+#include "emshap/data/graph_writer.h"
 #include "layers/scratch.h"
 
 namespace emshap {
@@ -117,6 +118,13 @@ void PowerPredictor::backward(Context& ctx, const Cache& cache, ConstTensorView 
       hidden_[s.index].backward(ctx, cache.hidden[s.index], dh, next);
     dh = next;
   }
+}
+
+GraphValue PowerPredictor::to_onnx(GraphWriter& graph, const GraphValue& x) const {
+  GraphValue h = x;
+  for (const Stage& s : stages_)
+    h = s.residual ? residual_[s.index].to_onnx(graph, h) : hidden_[s.index].to_onnx(graph, h);
+  return output_->to_onnx(graph, h);
 }
 
 }  // namespace emshap

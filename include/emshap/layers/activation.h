@@ -3,6 +3,9 @@
 
 namespace emshap {
 
+class GraphWriter;
+struct GraphValue;
+
 /// y = activation(x), pointwise; the layer form of ops/activation.h for activations that are not fused
 /// elsewhere.
 class EMSHAP_API ActivationLayer {
@@ -17,6 +20,7 @@ class EMSHAP_API ActivationLayer {
   void forward(Context& ctx, ConstTensorView x, TensorView y, Cache& cache) const;
   /// dx may be dy.
   void backward(Context& ctx, const Cache& cache, ConstTensorView dy, TensorView dx) const;
+  GraphValue to_onnx(GraphWriter& graph, const GraphValue& x) const;
   Activation activation() const { return activation_; }
 
  private:

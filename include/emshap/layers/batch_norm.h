@@ -4,6 +4,9 @@
 
 namespace emshap {
 
+class GraphWriter;
+struct GraphValue;
+
 struct BatchNormOptions {
   std::int64_t features = 0;  ///< F
   double eps = 1e-5;
@@ -40,6 +43,8 @@ class EMSHAP_API BatchNorm {
   void forward(Context& ctx, ConstTensorView x, TensorView y, Cache& cache);
   /// dx may be dy.
   void backward(Context& ctx, const Cache& cache, ConstTensorView dy, TensorView dx);
+
+  GraphValue to_onnx(GraphWriter& graph, const GraphValue& x) const;
 
   const BatchNormOptions& options() const { return options_; }
   ParameterId gamma() const { return gamma_; }

@@ -5,6 +5,9 @@
 
 namespace emshap {
 
+class GraphWriter;
+struct GraphValue;
+
 struct LinearOptions {
   std::int64_t inputs = 0;   ///< K
   std::int64_t outputs = 0;  ///< N
@@ -37,6 +40,10 @@ class EMSHAP_API Linear {
   void infer(Context& ctx, ConstTensorView x, TensorView y) const;
   void forward(Context& ctx, ConstTensorView x, TensorView y, Cache& cache);
   void backward(Context& ctx, const Cache& cache, ConstTensorView dy, TensorView dx);
+
+  /// The same map in a graph: nodes on f32 values (B, K), constants under the names of the parameters. All
+  /// layers write what infer computes.
+  GraphValue to_onnx(GraphWriter& graph, const GraphValue& x) const;
 
   const LinearOptions& options() const { return options_; }
   ParameterId weight() const { return weight_; }

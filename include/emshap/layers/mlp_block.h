@@ -40,6 +40,7 @@ class EMSHAP_API MlpBlock {
   void infer(Context& ctx, ConstTensorView x, TensorView y) const;
   void forward(Context& ctx, ConstTensorView x, TensorView y, Cache& cache);
   void backward(Context& ctx, const Cache& cache, ConstTensorView dy, TensorView dx);
+  GraphValue to_onnx(GraphWriter& graph, const GraphValue& x) const;
 
   const MlpBlockOptions& options() const { return options_; }
   const Linear& linear() const { return linear_; }

@@ -33,6 +33,7 @@ class EMSHAP_API ResidualBlock {
   void infer(Context& ctx, ConstTensorView x, TensorView y) const;
   void forward(Context& ctx, ConstTensorView x, TensorView y, Cache& cache);
   void backward(Context& ctx, const Cache& cache, ConstTensorView dy, TensorView dx);
+  GraphValue to_onnx(GraphWriter& graph, const GraphValue& x) const;
 
   const MlpBlock& first() const { return first_; }
   const MlpBlock& second() const { return second_; }

@@ -49,6 +49,7 @@ class EMSHAP_API SkipMlp {
   void infer(Context& ctx, ConstTensorView x, TensorView y) const;
   void forward(Context& ctx, ConstTensorView x, TensorView y, Cache& cache);
   void backward(Context& ctx, const Cache& cache, ConstTensorView dy, TensorView dx);
+  GraphValue to_onnx(GraphWriter& graph, const GraphValue& x) const;
 
   const SkipMlpOptions& options() const { return options_; }
   const MlpBlock& input() const { return input_; }

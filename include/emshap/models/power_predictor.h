@@ -43,6 +43,8 @@ class EMSHAP_API PowerPredictor {
   void forward(Context& ctx, ConstTensorView x, TensorView y, Cache& cache);
   /// dx (B, F) or an empty view.
   void backward(Context& ctx, const Cache& cache, ConstTensorView dy, TensorView dx);
+  /// y (B, 1), in the scale of the training targets, from x (B, F), standardised, both f32.
+  GraphValue to_onnx(GraphWriter& graph, const GraphValue& x) const;
 
   ParameterStore& store() { return *store_; }
   const ParameterStore& store() const { return *store_; }
