@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "emshap/core/context.h"
 #include "emshap/data/pipeline.h"
 #include "emshap/models/power_predictor.h"
 #include "emshap/train/run_directory.h"

@@ -1,0 +1,190 @@
+#include "emshap/train/power.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "emshap/core/atomic_file.h"
+#include "emshap/core/error.h"
+#include "emshap/data/npy.h"
+#include "emshap/train/checkpoint.h"
+#include "train/power_task.h"
+
+namespace emshap {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+void note_skipped(const Provenance& provenance, std::vector<std::pair<LogLevel, std::string>>& messages) {
+  for (const Skipped& s : provenance.skipped) {
+    std::string text =
+        fmt::format("{}: {} in {} place{}", provenance.source, s.reason, s.count, s.count == 1 ? "" : "s");
+    if (!s.column.empty())
+      text = fmt::format("{}: {} in column '{}', {} time{}", provenance.source, s.reason, s.column, s.count,
+                         s.count == 1 ? "" : "s");
+    messages.emplace_back(LogLevel::info, text);
+  }
+}
+
+PowerRows design(const PowerJob& job, std::span<const std::int64_t> rows) {
+  return {job.scaler.features.transform(job.table, rows), job.scaler.transform_target(job.table, rows)};
+}
+
+PowerPart measure(const PowerJob& job, const PowerModel& model, TeamPool& pool, const char* name,
+                  const std::vector<std::int64_t>& rows) {
+  PowerPart part;
+  part.name = name;
+  part.rows = rows;
+  const Tensor actual = raw_target(job.table, rows);
+  const Tensor predicted = model.predict(pool, job.table, rows);
+  part.actual.assign(actual.ptr<float>(), actual.ptr<float>() + rows.size());
+  part.predicted.assign(predicted.ptr<float>(), predicted.ptr<float>() + rows.size());
+  part.metrics = regression_metrics(part.predicted, part.actual);
+  return part;
+}
+
+std::string metrics_json(const PowerJob& job, const PowerResult& result) {
+  Json j;
+  j["target"] = job.target;
+  for (const PowerPart& part : result.parts) j[part.name] = Json::parse(part.metrics.to_json());
+  j["training"] = {{"epochs", result.training.epochs},
+                   {"steps", result.training.steps},
+                   {"best_epoch", result.training.best_epoch},
+                   {"stopped_early", result.training.stopped_early},
+                   {"parameters", result.model.network->store().parameter_count()},
+                   {"features", job.scaler.features.outputs()},
+                   {"seed", job.options.seed}};
+  if (std::isfinite(result.training.best_validation_loss))
+    j["training"]["best_validation_loss"] = result.training.best_validation_loss;
+  return j.dump(2) + "\n";
+}
+
+std::string predictions_csv(const PowerJob& job, const PowerPart& part) {
+  std::string out = "row,actual,predicted\n";
+  for (std::size_t i = 0; i < part.rows.size(); ++i)
+    out += fmt::format("{},{},{}\n", job.table.source_row(part.rows[i]), part.actual[i], part.predicted[i]);
+  return out;
+}
+
+void add_new_file(RunDirectory& run, const char* name, const std::string& content) {
+  write_file_atomically(run.path(name), content);
+  run.add_file(PowerFiles::model, name);
+}
+
+/// What is known before training.
+void write_inputs(const PowerJob& job, RunDirectory& run, const std::string& config) {
+  RunModel& entry = run.edit(PowerFiles::model);
+  const Provenance& from = job.table.provenance();
+  entry.seed = job.options.seed;
+  entry.data_path = from.source;
+  entry.data_hash = from.data_hash;
+  entry.data_rows = from.rows_read;
+  entry.target = job.target;
+  entry.features = job.table.feature_names();
+  job.scaler.save(run.path(PowerFiles::scaler));
+  write_split(run.path(PowerFiles::split), job.split, job.table);
+  const auto background = background_rows(job.split.train, job.options.background, job.options.seed);
+  write_npy(run.path(PowerFiles::background), raw_features(job.table, background));
+  for (const char* name : {PowerFiles::scaler, PowerFiles::split, PowerFiles::background})
+    run.add_file(PowerFiles::model, name);
+  add_new_file(run, PowerFiles::config, config);
+  run.save();
+}
+
+/// The data must be those that the run was started with.
+void check_same_data(const PowerJob& job, const RunDirectory& run) {
+  const RunModel& entry = run.model(PowerFiles::model);
+  if (!entry.data_hash.empty() && entry.data_hash != job.table.provenance().data_hash)
+    throw IoError(fmt::format("{} has other content (hash {}) than when the run {} was started (hash {})",
+                              job.table.provenance().source, job.table.provenance().data_hash,
+                              run.folder().string(), entry.data_hash));
+}
+
+}  // namespace
+
+PowerOptions::PowerOptions() {
+  network.dropout = 0;
+  training.epochs = 200;
+  training.batch_size = 64;
+  training.adam.learning_rate = 1e-3;
+  training.adam.weight_decay = 1e-4;
+  training.schedule.kind = ScheduleKind::cosine;
+  training.schedule.floor = .01;
+  training.early_stopping.patience = 40;
+}
+
+PowerJob prepare_power(Source& source, const PowerOptions& options) {
+  PowerJob job;
+  job.options = options;
+  job.options.split.seed = options.seed;
+  job.options.network.seed = options.seed;
+  job.table = read_all(source, options.missing);
+  const Column* target = job.table.only(ColumnRole::target);
+  if (target == nullptr) throw ConfigError(fmt::format("{}: no target column was chosen", source.name()));
+  job.target = target->name();
+  note_skipped(job.table.provenance(), job.messages);
+  job.split = make_split(job.table, job.options.split);
+  job.scaler = Preprocessor::fit(job.table, job.split.train);
+  for (const std::string& text : job.scaler.warnings()) job.messages.emplace_back(LogLevel::warning, text);
+  job.options.network.features = job.scaler.features.outputs();
+  job.messages.emplace_back(
+      LogLevel::info,
+      fmt::format("{}: {} rows, {} features, target {}; {} training, {} validation and {} test rows by {}",
+                  source.name(), job.table.rows(), job.scaler.features.outputs(), job.target,
+                  job.split.train.size(), job.split.validation.size(), job.split.test.size(),
+                  to_string(job.split.mode)));
+  return job;
+}
+
+PowerResult train_power(const PowerJob& job, TeamPool& pool, RunDirectory* run, bool resume,
+                        const std::string& config_toml, ProgressSink& sink, const StopToken* stop) {
+  for (const auto& [level, text] : job.messages) sink.log(level, text);
+  if (run != nullptr) {
+    if (resume) check_same_data(job, *run);
+    write_inputs(job, *run, config_toml);
+  }
+  PowerResult result;
+  result.model.scaler = job.scaler;
+  result.model.target = job.target;
+  result.model.network = std::make_unique<PowerPredictor>(job.options.network, DType::f32, pool.device());
+  {
+    PowerTask task(*result.model.network, design(job, job.split.train), design(job, job.split.validation),
+                   job.options.loss, job.options.huber_delta);
+    StageOptions stage = job.options.training;
+    const auto batches = BatchPlan::make(task.training_rows(), stage.batch_size).count;
+    stage.schedule.warmup_steps = std::llround(job.options.warmup_epochs * static_cast<double>(batches));
+    Trainer trainer(pool, job.options.seed, sink, stop);
+    trainer.add_stage(PowerFiles::model, task, stage);
+    if (run != nullptr)
+      trainer.set_checkpoint(run->path(PowerFiles::checkpoint),
+                             power_architecture(job.options.network, job.scaler.hash()), config_toml,
+                             job.options.checkpoint_seconds);
+    if (resume) trainer.resume();
+    trainer.run();
+    result.history = trainer.history();
+    result.training = trainer.results().front();
+  }
+  for (const auto& [name, rows] :
+       {std::pair{"train", &job.split.train}, std::pair{"validation", &job.split.validation},
+        std::pair{"test", &job.split.test}})
+    if (!rows->empty()) result.parts.push_back(measure(job, result.model, pool, name, *rows));
+  if (run != nullptr) {
+    run->add_file(PowerFiles::model, PowerFiles::checkpoint);
+    add_new_file(*run, PowerFiles::history, result.history.csv());
+    add_new_file(*run, PowerFiles::metrics, metrics_json(job, result));
+    for (const PowerPart& part : result.parts)
+      if (part.name == "test") add_new_file(*run, PowerFiles::predictions, predictions_csv(job, part));
+    run->save();
+  }
+  return result;
+}
+
+void finish_power(RunDirectory& run, const std::vector<std::string>& files) {
+  for (const std::string& name : files) run.add_file(PowerFiles::model, name);
+  run.edit(PowerFiles::model).status = "finished";
+  run.save();
+}
+
+}  // namespace emshap
