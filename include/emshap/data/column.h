@@ -13,7 +13,6 @@ namespace emshap {
 
 enum class ColumnType : std::uint8_t { f32, i64, text };
 enum class ColumnRole : std::uint8_t {
-  unused,   ///< in the source but not read
   feature,  ///< f32
   target,   ///< f32
   group,    ///< text: rows of one group stay together in a split

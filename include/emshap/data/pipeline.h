@@ -41,8 +41,9 @@ class EMSHAP_API Pipeline {
 
   /// Fits each step on what the steps before it make of the rows; one scan a step.
   void fit(const std::vector<std::string>& names, const BlockScan& scan);
-  /// On the feature columns of these (training) rows. Throws DataError, e.g. when no feature varies.
-  void fit(const Table& table, std::span<const std::int64_t> rows);
+  /// On the columns of a role, by default the features, of these (training) rows. Throws DataError, e.g. when
+  /// none varies.
+  void fit(const Table& table, std::span<const std::int64_t> rows, ColumnRole role = ColumnRole::feature);
 
   const std::vector<std::string>& input_names() const { return input_names_; }
   const std::vector<std::string>& output_names() const;
@@ -52,7 +53,8 @@ class EMSHAP_API Pipeline {
   /// the message.
   void check_names(const std::vector<std::string>& names, const std::string& source) const;
 
-  /// out (rows, outputs) from in (rows, inputs).
+  /// out (rows, outputs) from in (rows, inputs). Throws DataError for a value that is missing or not finite
+  /// at the end.
   void transform(const double* in, std::int64_t rows, double* out) const;
   /// out (rows, inputs) from in (rows, outputs).
   void inverse(const double* in, std::int64_t rows, double* out) const;
@@ -61,12 +63,14 @@ class EMSHAP_API Pipeline {
   /// The same on tensors of float32 or float64, in and out of any of the two. Throws ShapeError.
   void transform(ConstTensorView in, TensorView out) const;
   void inverse(ConstTensorView in, TensorView out) const;
-  /// Design matrix (rows.size(), outputs) float32 of the feature columns. Checks the names. Throws DataError.
-  Tensor transform(const Table& table, std::span<const std::int64_t> rows) const;
+  /// Design matrix (rows.size(), outputs) float32 of the columns of a role. Checks the names. Throws
+  /// DataError.
+  Tensor transform(const Table& table, std::span<const std::int64_t> rows,
+                   ColumnRole role = ColumnRole::feature) const;
 
   /// Adds all steps; see Step::to_onnx.
   GraphValue to_onnx(GraphWriter& graph, const GraphValue& input) const;
-  /// {"features": [...], "steps": [{"name":..., "type":..., ...}], "hash": "..."}; numbers read back exactly.
+  /// {"features": [...], "steps": [{"name":..., "step": {...}}], "hash": "..."}; numbers read back exactly.
   std::string to_json() const;
   /// Throws IoError naming what is missing or wrong, also for a hash that does not fit.
   static Pipeline from_json(const std::string& text);
@@ -74,6 +78,7 @@ class EMSHAP_API Pipeline {
   std::vector<std::string> warnings() const;
 
  private:
+  void run(const double* in, std::int64_t rows, double* out, std::size_t steps) const;  // the first `steps`
   std::vector<std::string> input_names_;
   std::vector<std::pair<std::string, std::unique_ptr<Step>>> steps_;
 };

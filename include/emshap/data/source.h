@@ -12,17 +12,21 @@ namespace emshap {
 
 /// Which columns are used and for what. Without `features`, every column that has no other use is a feature.
 struct ColumnSelection {
-  std::string target;                 ///< empty: none
-  std::vector<std::string> features;  ///< empty: all others
-  std::vector<std::string> exclude;   ///< never read
-  std::string group, time, node_id;   ///< empty: none; group and node_id may be the same column
+  std::string target;  ///< empty: none
+  std::vector<std::string>
+      features;  ///< in this order in the table; empty: all others, in the order of the source
+  std::vector<std::string> exclude;  ///< never read
+  std::string group, time, node_id;  ///< empty: none; one column for group and node_id gets the role group
 };
 
-/// Gives each name its role and type; unselected ones are `unused`. Throws DataError for an unknown name
-/// (listing near matches), a column with two uses, or no feature left.
-EMSHAP_API std::vector<ColumnSpec> select_columns(const std::vector<std::string>& names,
-                                                  const ColumnSelection& selection,
-                                                  const std::string& source);
+/// Column schema[i] of the table is column source_index[i] of the source.
+struct ColumnPlan {
+  std::vector<ColumnSpec> schema;  ///< features, target, group, time, node id
+  std::vector<std::int64_t> source_index;
+};
+/// Throws DataError for an unknown name (listing near matches), a column with two uses, or no feature left.
+EMSHAP_API ColumnPlan select_columns(const std::vector<std::string>& names, const ColumnSelection& selection,
+                                     const std::string& source);
 
 /// Text for messages: ", did you mean 'usr'?" with the nearest of `known`, or ", known: a, b, c"; empty for
 /// no names.
@@ -40,7 +44,7 @@ class EMSHAP_API Source {
  public:
   virtual ~Source() = default;
   virtual const std::string& name() const = 0;
-  /// All columns, in order, known before the first row is read; chunks hold those whose role is not `unused`.
+  /// The columns of each chunk, known before the first row is read.
   virtual const std::vector<ColumnSpec>& schema() const = 0;
   /// Replaces `chunk` with the next rows, at least one; false at the end.
   virtual bool next(Chunk& chunk) = 0;

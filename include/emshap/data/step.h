@@ -32,8 +32,8 @@ class EMSHAP_API Step {
   std::int64_t inputs() const { return static_cast<std::int64_t>(input_names().size()); }
   std::int64_t outputs() const { return static_cast<std::int64_t>(output_names().size()); }
 
-  /// out (rows, outputs) from in (rows, inputs); out may be in where inputs = outputs. Throws DataError for a
-  /// missing value that the step cannot take.
+  /// out (rows, outputs) from in (rows, inputs); out may be in where inputs = outputs. Missing values that
+  /// the step does not replace stay NaN; Pipeline refuses them at its end.
   virtual void transform(const double* in, std::int64_t rows, double* out) const = 0;
   /// out (rows, inputs) from in (rows, outputs); columns that the step removed get their training value.
   virtual void inverse(const double* in, std::int64_t rows, double* out) const = 0;

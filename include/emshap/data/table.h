@@ -35,7 +35,7 @@ struct EMSHAP_API Provenance {
 class EMSHAP_API Table {
  public:
   Table() = default;
-  /// No rows; columns of role unused are left out. Throws DataError for two columns of one name.
+  /// No rows. Throws DataError for two columns of one name.
   explicit Table(const std::vector<ColumnSpec>& schema);
 
   std::int64_t rows() const { return columns_.empty() ? 0 : columns_.front().size(); }
@@ -57,7 +57,7 @@ class EMSHAP_API Table {
   std::int64_t source_row(std::int64_t row) const {
     return source_rows_.empty() ? row : source_rows_[static_cast<std::size_t>(row)];
   }
-  /// Names the source row of the last `source_rows.size()` rows; used by readers that drop rows.
+  /// The source row of each row; for readers that drop rows.
   void set_source_rows(Buffer<std::int64_t> source_rows) { source_rows_ = std::move(source_rows); }
 
   /// Appends the rows of a table of the same schema; provenance is left alone. Throws DataError.

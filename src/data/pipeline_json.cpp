@@ -1,0 +1,101 @@
+// Reading fitted steps back from JSON.
+#include <fmt/format.h>
+
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "emshap/core/error.h"
+#include "emshap/data/pipeline.h"
+#include "emshap/data/steps.h"
+
+namespace emshap {
+namespace {
+
+using Json = nlohmann::json;
+
+Json parse(const std::string& text) {
+  Json json = Json::parse(text, nullptr, false);
+  if (json.is_discarded()) throw IoError("the text is not valid JSON, it may be cut off");
+  return json;
+}
+
+const Json& member(const Json& json, const char* key) {
+  if (!json.is_object() || !json.contains(key)) throw IoError(fmt::format("the key \"{}\" is missing", key));
+  return json.at(key);
+}
+
+// null stands for NaN among doubles.
+template <class T>
+T value(const Json& json, const char* key) {
+  const Json& found = member(json, key);
+  try {
+    if constexpr (std::is_same_v<T, std::vector<double>>) {
+      T values;
+      if (!found.is_array()) throw IoError("");
+      for (const Json& v : found)
+        values.push_back(v.is_null() ? std::numeric_limits<double>::quiet_NaN() : v.get<double>());
+      return values;
+    } else {
+      return found.get<T>();
+    }
+  } catch (const std::exception&) {
+    throw IoError(fmt::format("the key \"{}\" holds a value of the wrong type", key));
+  }
+}
+
+using Names = std::vector<std::string>;
+using Numbers = std::vector<double>;
+using Counts = std::vector<std::int64_t>;
+
+std::unique_ptr<Step> read_step(const Json& json) {
+  const auto type = value<std::string>(json, "type");
+  if (type == "drop_constant")
+    return DropConstant::from_state(value<Names>(json, "names"), value<Names>(json, "dropped_names"),
+                                    value<Numbers>(json, "dropped_values"));
+  if (type == "mean_impute")
+    return MeanImpute::from_state(value<Names>(json, "names"), value<Numbers>(json, "means"),
+                                  value<Counts>(json, "missing"));
+  if (type == "standard_scaler")
+    return StandardScaler::from_state(value<Names>(json, "names"), value<Numbers>(json, "means"),
+                                      value<Numbers>(json, "scales"), value<std::int64_t>(json, "count"));
+  throw IoError(fmt::format(
+      "step type '{}' is not known, expected drop_constant, mean_impute or standard_scaler", type));
+}
+
+}  // namespace
+
+std::unique_ptr<Step> step_from_json(const std::string& text) {
+  return read_step(parse(text));
+}
+
+Pipeline Pipeline::from_json(const std::string& text) {
+  const Json json = parse(text);
+  Pipeline pipeline;
+  pipeline.input_names_ = value<Names>(json, "features");
+  if (!member(json, "steps").is_array()) throw IoError("the key \"steps\" holds a value of the wrong type");
+  for (const Json& entry : member(json, "steps")) {
+    auto step = read_step(member(entry, "step"));
+    if (step->input_names() != pipeline.output_names())
+      throw IoError(fmt::format("step '{}' takes {} columns, expected the {} that come before it",
+                                value<std::string>(entry, "name"), step->inputs(), pipeline.outputs()));
+    pipeline.add(value<std::string>(entry, "name"), std::move(step));
+  }
+  if (const auto stored = value<std::string>(json, "hash"); stored != pipeline.hash())
+    throw IoError(fmt::format("the stored hash is {}, expected {} for its values; was the file edited?",
+                              stored, pipeline.hash()));
+  return pipeline;
+}
+
+Preprocessor Preprocessor::from_json(const std::string& text) {
+  const Json json = parse(text);
+  if (value<std::string>(json, "format") != "emshap preprocessing")
+    throw IoError("this is no preprocessing file");
+  if (const auto version = value<int>(json, "version"); version != 1)
+    throw IoError(fmt::format("the file has version {}, expected 1", version));
+  Preprocessor p;
+  p.features = Pipeline::from_json(member(json, "features").dump());
+  p.target = Pipeline::from_json(member(json, "target").dump());
+  return p;
+}
+
+}  // namespace emshap

@@ -1,0 +1,23 @@
+// Stands in for pipeline_json.cpp in builds without nlohmann-json: fitted steps can be written but not read.
+#include "emshap/core/error.h"
+#include "emshap/data/pipeline.h"
+
+namespace emshap {
+namespace {
+[[noreturn]] void fail() {
+  throw Error(ErrorKind::environment,
+              "reading JSON: built without nlohmann-json, install it and build again");
+}
+}  // namespace
+
+std::unique_ptr<Step> step_from_json(const std::string&) {
+  fail();
+}
+Pipeline Pipeline::from_json(const std::string&) {
+  fail();
+}
+Preprocessor Preprocessor::from_json(const std::string&) {
+  fail();
+}
+
+}  // namespace emshap
