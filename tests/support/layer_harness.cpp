@@ -178,7 +178,9 @@ void check_accumulation(const LayerCase& c) {
       check_same_bits(what + ", dx of the second pass", twice.dx, once.dx);
       const Run without = run_fresh(c, backend, dtype, 70, {.want_dx = false});
       check_same_bits(what + ", gradients without dx", without.gradients, once.gradients);
-      check_all_same(what + ", strided", run_fresh(c, backend, dtype, 70, {.strided = true}), once);
+      // Column sums may go another way over wide rows, so the bits of gradients may differ.
+      check_all_close(what + ", strided", run_fresh(c, backend, dtype, 70, {.strided = true}), once,
+                      dtype == DType::f32 ? c.f32_tolerance : 1e-12);
     }
 }
 
@@ -205,18 +207,18 @@ void check_round_trip(const LayerCase& c) {
 
 void check_seeds(const LayerCase& c) {
   const auto initial = [&](DType dtype, std::uint64_t seed) {
-    const auto layer = c.make(dtype, {});
-    layer->initialise(seed);
-    return to_doubles(layer->store().flat_values());
+    const auto made = c.make(dtype, {});
+    made->initialise(seed);
+    return to_doubles(made->store().flat_values());
   };
   const std::vector<double> wide = initial(DType::f64, 5);
   std::vector<double> rounded = wide;
   for (double& v : rounded) v = static_cast<double>(static_cast<float>(v));
   check_same_bits(c.name + ", initial values in f64", initial(DType::f64, 5), wide);
   check_same_bits(c.name + ", initial values in f32", initial(DType::f32, 5), rounded);
+  const auto layer = c.make(DType::f32, {});
   bool has_weights = false;
-  for (const auto& p : c.make(DType::f32, {})->store().parameters())
-    has_weights = has_weights || p.name.ends_with("weight");
+  for (const auto& p : layer->store().parameters()) has_weights = has_weights || p.name.ends_with("weight");
   if (has_weights) CHECK(initial(DType::f64, 6) != wide);
   for (const Backend backend : backends())
     check_all_same(fmt::format("{}, {}, second run", c.name, to_string(backend)),
