@@ -32,25 +32,39 @@ EMSHAP_INLINE void for_each_column_group(std::int64_t begin, std::int64_t end, c
   if (c < end) body(PartialGroup<T>{c, static_cast<int>(end - c)});
 }
 
-inline constexpr std::int64_t row_block =
-    32;  ///< rows summed in registers: at 128 floats a row half of an L1 cache
+inline constexpr std::int64_t row_block = 32;  ///< at 128 floats a row half of an L1 cache
+
+/// Rows [begin, end) of a group of columns.
+template <class Group>
+struct Tile : Group {
+  std::int64_t begin;
+  std::int64_t end;
+};
+
+/// body(tile) for every block of rows and, within it, every group of columns.
+template <class T, int G, class Body>
+EMSHAP_INLINE void for_each_tile(std::int64_t rows, std::int64_t cols, const Body& body) {
+  for (std::int64_t begin = 0; begin < rows; begin += row_block) {
+    const std::int64_t end = begin + row_block < rows ? begin + row_block : rows;
+    for_each_column_group<T, G>(0, cols, [&](auto group) EMSHAP_INLINE_LAMBDA {
+      body(Tile<decltype(group)>{group, begin, end});
+    });
+  }
+}
 
 /// out[c] = sum of column c, rows in order within blocks of row_block rows, blocks in order.
 template <class T>
 EMSHAP_INLINE void column_sums(Mat<const T> x, T* out) {
   for (std::int64_t c = 0; c < x.cols; ++c) out[c] = T(0);
-  for (std::int64_t begin = 0; begin < x.rows; begin += row_block) {
-    const std::int64_t end = begin + row_block < x.rows ? begin + row_block : x.rows;
-    for_each_column_group<T, 4>(0, x.cols, [&](auto group) EMSHAP_INLINE_LAMBDA {
-      NativePack<T> sum[group.packs];
-      for (std::int64_t r = begin; r < end; ++r) {
+  for_each_tile<T, 4>(x.rows, x.cols, [&](auto tile) EMSHAP_INLINE_LAMBDA {
+    NativePack<T> sum[tile.packs];
+    for (std::int64_t r = tile.begin; r < tile.end; ++r) {
 #pragma GCC unroll 4
-        for (int g = 0; g < group.packs; ++g) sum[g] += group.pack(g).load(x.row(r));
-      }
+      for (int g = 0; g < tile.packs; ++g) sum[g] += tile.pack(g).load(x.row(r));
+    }
 #pragma GCC unroll 4
-      for (int g = 0; g < group.packs; ++g) group.pack(g).store(out, group.pack(g).load(out) + sum[g]);
-    });
-  }
+    for (int g = 0; g < tile.packs; ++g) tile.pack(g).store(out, tile.pack(g).load(out) + sum[g]);
+  });
 }
 
 /// Sum of term(at) over n elements, in double whatever the element type: `at.load(p)` gives a pack of p's

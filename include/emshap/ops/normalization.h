@@ -13,7 +13,7 @@ namespace emshap::ops {
 struct NormEpilogue {
   Activation activation = Activation::identity;
   float dropout = 0;  ///< probability of a zero, 0 <= p < 1
-  RandomKey key;      ///< of the dropout mask
+  RandomKey key{};    ///< of the dropout mask
 };
 
 /// y = dropout(activation(gamma (x - mean) rstd + beta)), rstd = 1 / sqrt(var + eps), var biased (over B).
