@@ -1,6 +1,7 @@
 #pragma once
 // How wide this instruction-set level is, and the loop that elementwise ops share: whole packs, then one
 // partial pack with the same arithmetic, so that an element's bits do not depend on where it stands.
+#include "core/mat.h"
 #include "math/pack.h"
 
 namespace emshap::cpu::EMSHAP_ISA {
@@ -53,6 +54,14 @@ EMSHAP_HD void for_each_pack(std::int64_t n, const Body& body) {
   std::int64_t i = 0;
   for (; i + lanes <= n; i += lanes) body(WholePack<T>{i});
   if (i < n) body(PartialPack<T>{i, static_cast<int>(n - i)});
+}
+
+/// span(row, count) for each row, or once for all elements when no matrix has gaps between its rows.
+template <class Span>
+EMSHAP_HD void for_each_span(std::int64_t rows, std::int64_t cols, bool contiguous, const Span& span) {
+  const std::int64_t count = contiguous ? rows * cols : cols;
+  const std::int64_t spans = contiguous && rows > 0 ? 1 : rows;
+  for (std::int64_t r = 0; r < spans; ++r) span(r, count);
 }
 
 }  // namespace emshap::cpu::EMSHAP_ISA

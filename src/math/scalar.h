@@ -67,6 +67,11 @@ EMSHAP_HD double copysign(double size, double sign) {
   return __builtin_copysign(size, sign);
 }
 
+#if defined(__CUDA_ARCH__) || defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+#define EMSHAP_FUSED 1  // mul_add rounds once
+#else
+#define EMSHAP_FUSED 0
+#endif
 #if defined(__CUDA_ARCH__)
 EMSHAP_HD float sqrt(float a) {
   return ::sqrtf(a);
@@ -87,8 +92,7 @@ EMSHAP_HD float sqrt(float a) {
 EMSHAP_HD double sqrt(double a) {
   return __builtin_sqrt(a);
 }
-#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
-#define EMSHAP_FUSED 1
+#if EMSHAP_FUSED
 /// a * b + c, rounded once where the instruction-set level has the instruction, twice where not.
 EMSHAP_HD float mul_add(float a, float b, float c) {
   return __builtin_fmaf(a, b, c);
@@ -97,7 +101,6 @@ EMSHAP_HD double mul_add(double a, double b, double c) {
   return __builtin_fma(a, b, c);
 }
 #else
-#define EMSHAP_FUSED 0
 EMSHAP_HD float mul_add(float a, float b, float c) {
   return a * b + c;
 }
@@ -140,6 +143,22 @@ EMSHAP_HD float to_float(std::int32_t i) {
 }
 EMSHAP_HD double to_float(std::int64_t i) {
   return static_cast<double>(i);
+}
+
+/// f of the number, or of each lane of a pack.
+template <class F>
+EMSHAP_HD double per_lane(double a, F f) {
+  return f(a);
+}
+
+/// c0 + c1 x + c2 x^2 ... by Horner's rule.
+template <class V>
+EMSHAP_HD V horner(V, scalar_of<V> c0) {
+  return V(c0);
+}
+template <class V, class... C>
+EMSHAP_HD V horner(V x, scalar_of<V> c0, C... rest) {
+  return mul_add(horner(x, rest...), x, V(c0));
 }
 
 EMSHAP_HD bool any(bool m) {

@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "math/activation.h"
 #include "ops/checks.h"
 #include "ops/dispatch.h"
 
@@ -38,17 +39,7 @@ const char* to_string(Activation activation) {
 }
 
 bool derivative_from_output(Activation activation) {
-  switch (activation) {
-    case Activation::identity:
-    case Activation::relu:
-    case Activation::leaky_relu:
-    case Activation::tanh:
-    case Activation::sigmoid: return true;
-    case Activation::gelu:
-    case Activation::softplus:
-    case Activation::silu: return false;
-  }
-  return false;
+  return math::from_output(activation);
 }
 
 namespace ops {
@@ -61,8 +52,8 @@ void activation_forward(Context& ctx, Activation activation, ConstTensorView x, 
   EMSHAP_DISPATCH(ctx, x.dtype(), activation_forward<T>(ctx, activation, mat<T>(x), mat<T>(y)));
 }
 
-void activation_backward(Context& ctx, Activation activation, ConstTensorView x, ConstTensorView y, ConstTensorView dy,
-                         TensorView dx) {
+void activation_backward(Context& ctx, Activation activation, ConstTensorView x, ConstTensorView y,
+                         ConstTensorView dy, TensorView dx) {
   constexpr const char* op = "activation_backward";
   check::same_kind(op, ctx, {{"dy", dy}, {"x", x}, {"y", y}, {"dx", dx}});
   check::same_extent(op, {"dx", dx}, {"dy", dy});
@@ -70,10 +61,11 @@ void activation_backward(Context& ctx, Activation activation, ConstTensorView x,
   if (y.data() != nullptr) check::same_extent(op, {"y", y}, {"dy", dy});
   const bool enough = x.data() != nullptr || (y.data() != nullptr && derivative_from_output(activation));
   if (!enough && dy.elements() > 0)
-    throw ShapeError(fmt::format("{}: {} is missing, expected for {}", op, derivative_from_output(activation) ? "x or y" : "x",
-                                 to_string(activation)));
+    throw ShapeError(fmt::format("{}: {} is missing, expected for {}", op,
+                                 derivative_from_output(activation) ? "x or y" : "x", to_string(activation)));
   EMSHAP_TRACE(ctx, op);
-  EMSHAP_DISPATCH(ctx, dy.dtype(), activation_backward<T>(ctx, activation, mat<T>(x), mat<T>(y), mat<T>(dy), mat<T>(dx)));
+  EMSHAP_DISPATCH(ctx, dy.dtype(),
+                  activation_backward<T>(ctx, activation, mat<T>(x), mat<T>(y), mat<T>(dy), mat<T>(dx)));
 }
 
 }  // namespace ops
