@@ -9,7 +9,7 @@
 //
 //   field              unit     formula (u demands in 0..1, f GHz, V volt, T Celsius, n fan speed / maximum)
 //   cpu_util           %        100 u_cpu                                           steps of .1
-//   mem_util           %        resident set, leaks and caches, first-order lag      steps of .1
+//   mem_util           %        resident set with lag, page cache                   steps of .1
 //   disk_io            MB/s     u_disk max * lognormal; 0 below .05                  heavy tail
 //   net_io             MB/s     u_net max * lognormal                                steps of .01
 //   gpu_util           %        100 u_gpu                    0 on nodes without GPU, steps of 1
@@ -37,8 +37,10 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "emshap/core/export.h"
+#include "emshap/data/table.h"
 
 namespace emshap {
 
@@ -63,9 +65,9 @@ struct HostSample {
   double power_consumption = 0;      ///< watts, never missing
 };
 
-/// Rows in order of time, then node: row r is node r % nodes at start + (r / nodes) interval. The values
-/// depend on the seed, the number of nodes and the interval only, not on how many rows are asked for or how
-/// they are read.
+/// Rows in order of time, then node: row r is node r % nodes at start + (r / nodes) interval. The values of a
+/// node depend on seed, node, start and interval only, not on how many rows or nodes are asked for or how they
+/// are read.
 class EMSHAP_API HostSimulator {
  public:
   /// Throws ConfigError naming the option that is out of range.
@@ -82,5 +84,11 @@ class EMSHAP_API HostSimulator {
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
+
+/// The columns time (integer Unix seconds), node_id ("node-0"), the twenty metrics as features,
+/// power_consumption as target.
+EMSHAP_API std::vector<ColumnSpec> host_schema();
+/// Appends the samples to a table of host_schema().
+EMSHAP_API void append_hosts(Table& table, std::span<const HostSample> samples);
 
 }  // namespace emshap
