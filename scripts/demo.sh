@@ -1,0 +1,114 @@
+#!/usr/bin/env bash
+# From nothing to a trained power predictor, its report and a verified ONNX file, on generated data.
+set -euo pipefail
+
+usage() {
+  cat <<'TEXT'
+usage: scripts/demo.sh [--out DIR] [--build DIR] [--skip-build] [--bin DIR] [--quick] [--no-verify] [--verify-only]
+  --out DIR      where data and results go (default: demo)
+  --build DIR    build folder (default: build/release)
+  --skip-build   do not install packages and do not build
+  --bin DIR      use the apps in this folder; implies --skip-build
+  --quick        little data and few epochs, to see that everything works
+  --no-verify    do not run ONNX Runtime on the exported file
+  --verify-only  only check the files of an earlier demo with ONNX Runtime
+TEXT
+}
+out=demo
+build=build/release
+bin=
+do_build=yes
+verify=yes
+only_verify=no
+rows=20000
+epochs=60
+while [ $# -gt 0 ]; do
+  case "$1" in
+    --out) out=${2?}; shift ;;
+    --build) build=${2?}; shift ;;
+    --skip-build) do_build=no ;;
+    --bin) bin=${2?}; do_build=no; shift ;;
+    --quick) rows=3000; epochs=8 ;;
+    --no-verify) verify=no ;;
+    --verify-only) only_verify=yes; do_build=no ;;
+    -h | --help) usage; exit 0 ;;
+    *) echo "demo.sh: unknown option '$1'" >&2; usage >&2; exit 2 ;;
+  esac
+  shift
+done
+
+# Inside an image only this file and the apps are there; elsewhere paths count from the repository.
+root=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)
+case "$out" in /*) ;; *) out=$PWD/$out ;; esac
+[ -n "$bin" ] || cd "$root"
+bin=${bin:-$build/bin}
+data=$out/hosts.csv
+run=$out/run
+start=$SECONDS
+did=()
+step() {
+  echo
+  echo "=== $1 (after $((SECONDS - start)) s)"
+}
+show() {
+  echo "+ $*"
+  "$@"
+}
+verify_onnx() {
+  local python=$root/.venv/bin/python
+  [ -x "$python" ] || {
+    echo "demo.sh: needs the Python environment of scripts/install-deps.sh to verify the ONNX file" >&2
+    exit 4
+  }
+  show "$python" "$root/scripts/verify_onnx.py" "$run" "$data" "$out/power.onnx"
+}
+
+if [ "$only_verify" = yes ]; then
+  verify_onnx
+  exit 0
+fi
+
+if [ "$do_build" = yes ]; then
+  step "install packages"
+  scripts/install-deps.sh
+  step "build"
+  launcher=()
+  command -v ccache > /dev/null && launcher=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
+  mkdir -p "$out"
+  cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DEMSHAP_WITH_CUDA=OFF -DEMSHAP_BUILD_TESTS=OFF \
+    -DEMSHAP_BUILD_BENCHMARKS=OFF "${launcher[@]}" > "$out/build.log"
+  sed -n '/^-- emshap /,$p' "$out/build.log" | grep -E '^--  ' || true
+  cmake --build "$build" >> "$out/build.log" || { tail -40 "$out/build.log"; exit 1; }
+  did+=("built the apps in $build/bin")
+fi
+
+step "make data"
+mkdir -p "$out"
+show "$bin/emshap_datagen" --rows "$rows" --seed 42 --out "$data"
+did+=("made $rows rows of host metrics: $data")
+
+step "train"
+show "$bin/emshap_train" power --data "$data" --target power_consumption --out "$run" --epochs "$epochs" --seed 42 --overwrite
+did+=("trained a power predictor: $run")
+
+step "evaluate"
+show "$bin/emshap_evaluate" --run "$run"
+did+=("measured it on the test rows: $run/metrics.json")
+
+step "export"
+show "$bin/emshap_export" --run "$run" --out "$out/power.onnx"
+did+=("exported it: $out/power.onnx")
+
+if [ "$verify" = yes ]; then
+  step "verify with ONNX Runtime"
+  verify_onnx
+  did+=("verified the ONNX file with ONNX Runtime on the test rows")
+fi
+
+echo
+echo "=== what was done, in $((SECONDS - start)) s"
+for line in "${did[@]}"; do echo "- $line"; done
+echo "plots:"
+find "$run/plots" -name '*.svg' 2> /dev/null | sort | sed 's/^/  /'
+echo "report:  $run/metrics.json, $run/history.csv, $run/predictions.csv"
+echo "model:   $run/power_predictor.onnx, $out/power.onnx"
