@@ -168,7 +168,7 @@ TEST_CASE("split.csv: written and read again; other data and damaged files are r
   const std::string content = read_file(path);
   CHECK_SAYS(content, "data_hash=" + t.provenance().data_hash);
   CHECK(content.find("\n4,") == std::string::npos);  // the row without target; numbers are those of the file
-  CHECK_SAYS(content, "\n49,");
+  CHECK_SAYS(content, "\n48,");
   const Table other =
       csv_table("a,y\n7,1\n" + text.substr(4), selection, {MissingTarget::drop, MissingFeature::keep});
   CHECK_SAYS(error_text(ErrorKind::data, [&] { read_split(path, other); }), "belongs to other data");
