@@ -48,8 +48,7 @@ EMSHAP_INLINE void apply(Mat<const T> x, ColumnMap<T> map, Mat<T> y) {
   });
 }
 
-/// relu, then dropout; scale and shift already hold the factor 1 / (1 - p). `row`: x's first row in the
-/// batch.
+/// relu, then dropout; scale and shift already hold 1 / (1 - p). `row` is x's first row in the batch.
 template <class T>
 EMSHAP_INLINE void apply_dropout(Mat<const T> x, ColumnMap<T> map, const DropoutMask& mask, std::int64_t row,
                                  Mat<T> y) {
