@@ -1,0 +1,108 @@
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "emshap/core/atomic_file.h"
+#include "emshap/core/error.h"
+#include "emshap/core/version.h"
+#include "emshap/data/steps.h"
+#include "emshap/io/graph_builder.h"
+#include "emshap/io/power_onnx.h"
+
+namespace emshap::io {
+namespace {
+
+void check_fit(const Preprocessor& preprocessor, const PowerPredictor& predictor, const PowerOnnxInfo& info) {
+  if (preprocessor.features.outputs() != predictor.options().features)
+    throw ConfigError(
+        fmt::format("the feature pipeline gives {} columns, expected {} as the power predictor takes",
+                    preprocessor.features.outputs(), predictor.options().features));
+  if (!info.feature_units.empty() &&
+      static_cast<std::int64_t>(info.feature_units.size()) != preprocessor.features.inputs())
+    throw ConfigError(fmt::format("{} feature units were given, expected {} or none",
+                                  info.feature_units.size(), preprocessor.features.inputs()));
+  for (std::size_t i = 0; i < preprocessor.target.size(); ++i)
+    if (dynamic_cast<const StandardScaler*>(&preprocessor.target.step(i)) == nullptr)
+      throw ConfigError(
+          fmt::format("the target step '{}' of type {} has no inverse in ONNX, expected standard_scaler",
+                      preprocessor.target.name(i), preprocessor.target.step(i).type()));
+}
+
+std::string config_json(const PowerPredictorOptions& options) {
+  nlohmann::ordered_json json;
+  json["features"] = options.features;
+  json["hidden"] = options.hidden;
+  json["activation"] = to_string(options.activation);
+  json["batch_norm"] = options.batch_norm;
+  json["dropout"] = options.dropout;
+  json["residual_blocks"] = options.residual_blocks;
+  json["seed"] = options.seed;
+  return json.dump();
+}
+
+void add_metadata(GraphBuilder& graph, const Preprocessor& preprocessor, const PowerPredictorOptions& options,
+                  const PowerOnnxInfo& info) {
+  std::vector<std::string> units = info.feature_units;
+  units.resize(static_cast<std::size_t>(preprocessor.features.inputs()));
+  graph.metadata("model", "power_predictor");
+  graph.metadata("version", version());
+  graph.metadata("features", nlohmann::json(preprocessor.features.input_names()).dump());
+  graph.metadata("feature_units", nlohmann::json(units).dump());
+  graph.metadata("target", info.target);
+  graph.metadata("target_unit", info.target_unit);
+  graph.metadata("scaler_hash", preprocessor.hash());
+  graph.metadata("model_config", config_json(options));
+  graph.metadata("pipeline", preprocessor.to_json());
+  for (const auto& [key, value] : info.more) graph.metadata(key, value);
+}
+
+/// y * scale + mean for each step, last step first; float64.
+GraphValue write_target_inverse(GraphWriter& graph, const Pipeline& target, GraphValue y) {
+  for (std::size_t i = target.size(); i-- > 0;) {
+    const auto& scaler = dynamic_cast<const StandardScaler&>(target.step(i));
+    const GraphWriter::Scope scope(graph, target.name(i));
+    const GraphValue scale = graph.constant("scale", {1}, scaler.scales());
+    const GraphValue mean = graph.constant("mean", {1}, scaler.means());
+    y = graph.op("Add", {graph.op("Mul", {y, scale}), mean});
+  }
+  return y;
+}
+
+}  // namespace
+
+std::string power_predictor_onnx(const Preprocessor& preprocessor, const PowerPredictor& predictor,
+                                 const PowerOnnxInfo& info) {
+  check_fit(preprocessor, predictor, info);
+  // Folded, not kept as BatchNormalization nodes: ONNX Runtime 1.32 makes the same fused products of MatMul
+  // and BatchNormalization, so neither form is faster there, but it folds in float32. Here the weights are
+  // rounded once, from float64, and runtimes without that rewriting get the fast form too.
+  const PowerPredictor folded = fold_batch_norm(predictor);
+  const std::string unit = info.target_unit.empty() ? "" : " in " + info.target_unit;
+
+  GraphBuilder graph("power_predictor", fmt::format("Predicts {}{} from {} features in raw units",
+                                                    info.target, unit, preprocessor.features.inputs()));
+  const GraphValue x = graph.input("x", GraphType::f32, {"batch", preprocessor.features.inputs()});
+  GraphValue h = graph.cast(x, GraphType::f64);
+  {
+    const GraphWriter::Scope scope(graph, "features");
+    h = preprocessor.features.to_onnx(graph, h);
+  }
+  h = folded.to_onnx(graph, graph.cast(h, GraphType::f32));
+  if (preprocessor.target.size() > 0) {
+    const GraphWriter::Scope scope(graph, "target");
+    h = graph.cast(write_target_inverse(graph, preprocessor.target, graph.cast(h, GraphType::f64)),
+                   GraphType::f32);
+  }
+  graph.output(h, "power", GraphType::f32, {"batch", 1});
+  graph.describe("x", fmt::format("{}; raw units", fmt::join(preprocessor.features.input_names(), ", ")));
+  graph.describe("power", info.target + unit);
+  add_metadata(graph, preprocessor, folded.options(), info);
+  return graph.bytes();
+}
+
+void export_power_predictor(const std::filesystem::path& path, const Preprocessor& preprocessor,
+                            const PowerPredictor& predictor, const PowerOnnxInfo& info) {
+  write_file_atomically(path, power_predictor_onnx(preprocessor, predictor, info));
+}
+
+}  // namespace emshap::io
