@@ -48,8 +48,7 @@ EMSHAP_INLINE void apply(Mat<const T> x, ColumnMap<T> map, Mat<T> y) {
   });
 }
 
-/// relu, then dropout; scale and shift already hold the factor 1 / (1 - p). `row` is x's first row in the
-/// batch.
+/// relu, then dropout; scale and shift already hold 1 / (1 - p). `row` is x's first row in the batch.
 template <class T>
 EMSHAP_INLINE void apply_dropout(Mat<const T> x, ColumnMap<T> map, const DropoutMask& mask, std::int64_t row,
                                  Mat<T> y) {
@@ -92,6 +91,7 @@ template <class T>
 void batch_norm_forward(Context& ctx, Mat<const T> x, Mat<const T> gamma, Mat<const T> beta, double eps,
                         double momentum, Mat<T> running_mean, Mat<T> running_var,
                         const ops::NormEpilogue& epilogue, Mat<T> y, Mat<T> mean, Mat<T> rstd) {
+  using V = NativePack<double>;
   const ShardPlan plan = ctx.plan(x.rows);
   if (plan.total_rows == 0) return;
   const std::int64_t cols = x.cols, width = ColumnMoments<T>::arrays * cols;
@@ -108,31 +108,33 @@ void batch_norm_forward(Context& ctx, Mat<const T> x, Mat<const T> gamma, Mat<co
 
   const Range own = member_range(ctx.team(), cols);
   const double rows = static_cast<double>(plan.total_rows);
-  for (std::int64_t c = own.begin; c < own.end; ++c) {
-    running_mean.data[c] =
-        static_cast<T>((1 - momentum) * static_cast<double>(running_mean.data[c]) + momentum * exact_mean[c]);
-    if (plan.total_rows > 1)
-      running_var.data[c] = static_cast<T>((1 - momentum) * static_cast<double>(running_var.data[c]) +
-                                           momentum * variance[c] * (rows / (rows - 1)));
-  }
+  const auto follow = [&](T* running, const double* now, double factor) EMSHAP_INLINE_LAMBDA {
+    for_each_pack<double>(own.end - own.begin, [&](auto at) EMSHAP_INLINE_LAMBDA {
+      const V r = wide(at.load(running + own.begin)), s = at.load(now + own.begin);
+      at.store(running + own.begin, math::convert<T>(V(1 - momentum) * r + V(momentum * factor) * s));
+    });
+  };
+  follow(running_mean.data, exact_mean, 1);
+  if (plan.total_rows > 1) follow(running_var.data, variance, rows / (rows - 1));
 
   const bool drops = epilogue.dropout > 0;
   const DropoutMask mask(epilogue.key, static_cast<double>(epilogue.dropout));
-  const double kept = drops ? mask.template scale<double>() : 1;
+  const V kept(drops ? mask.template scale<double>() : 1);
   T* scale = workspace.take<T>(cols);
   T* shift = workspace.take<T>(cols);
-  for (std::int64_t c = 0; c < cols; ++c) {
-    const double r = 1 / math::sqrt(variance[c] + eps);
-    const double a = static_cast<double>(gamma.data[c]) * r;
-    mean.data[c] = static_cast<T>(exact_mean[c]);
-    rstd.data[c] = static_cast<T>(r);
-    scale[c] = static_cast<T>(kept * a);
+  for_each_pack<double>(cols, [&](auto at) EMSHAP_INLINE_LAMBDA {
+    const V centre = at.load(exact_mean), r = V(1) / math::sqrt(at.load(variance) + V(eps));
+    const V slope = wide(at.load(gamma.data)) * r;
+    const auto rounded = math::convert<T>(centre);
+    at.store(mean.data, rounded);
+    at.store(rstd.data, math::convert<T>(r));
+    at.store(scale, math::convert<T>(kept * slope));
     // The part of the mean that T could not hold belongs to the shift.
-    shift[c] = static_cast<T>(
-        kept * (static_cast<double>(beta.data[c]) - (exact_mean[c] - static_cast<double>(mean.data[c])) * a));
-  }
+    at.store(shift, math::convert<T>(kept * (wide(at.load(beta.data)) - (centre - wide(rounded)) * slope)));
+  });
   const ColumnMap<T> map{mean.data, scale, shift};
-  for (std::int64_t i = 0; i < plan.local_shards; ++i) {
+  // Backwards: what the first pass read last is still in cache, and so is what the next op will read first.
+  for (std::int64_t i = plan.local_shards; i-- > 0;) {
     const Shard s = plan.shard(i);
     if (drops) {
       apply_dropout(rows_of(x, s), map, mask, plan.row_begin + s.begin, rows_of(y, s));
@@ -161,8 +163,7 @@ void batch_norm_infer(Context& ctx, Mat<const T> x, Mat<const T> gamma, Mat<cons
 
 namespace {
 
-/// Sums over the rows of dz and dz (x - mean), dz = dy where y > 0 (relu) or dy; `sums` holds both, (2,
-/// cols).
+/// Column sums of dz and dz (x - mean), dz = dy where y > 0 (relu) or dy; `sums` (2, cols) holds both.
 template <bool relu, class T>
 EMSHAP_INLINE void backward_sums(Mat<const T> dy, Mat<const T> x, Mat<const T> y, const T* mean, T* sums) {
   using V = NativePack<T>;
@@ -224,6 +225,7 @@ template <bool relu, class T>
 EMSHAP_INLINE void backward(Context& ctx, const ShardPlan& plan, Mat<const T> dy, Mat<const T> x,
                             Mat<const T> y, Mat<const T> gamma, Mat<const T> mean, Mat<const T> rstd,
                             double kept, Mat<T> dx, Mat<T> dgamma, Mat<T> dbeta) {
+  using V = NativePack<T>;
   const std::int64_t cols = x.cols;
   Workspace& workspace = ctx.workspace();
   const Workspace::Scope scope(workspace);
@@ -237,24 +239,27 @@ EMSHAP_INLINE void backward(Context& ctx, const ShardPlan& plan, Mat<const T> dy
   ShardSums<T> sums(ctx, partials, plan.local_shards, 2 * cols);
   sums.store(0, 2 * cols, totals);
 
-  const T factor = static_cast<T>(kept);  // of the dropout, left out of the sums
+  const V factor(static_cast<T>(kept));  // of the dropout, left out of the sums
   const Range own = member_range(ctx.team(), cols);
-  for (std::int64_t c = own.begin; c < own.end; ++c) {
-    dbeta.data[c] += factor * totals[c];
-    dgamma.data[c] += factor * totals[cols + c] * rstd.data[c];
-  }
+  for_each_pack<T>(own.end - own.begin, [&](auto at) EMSHAP_INLINE_LAMBDA {
+    T *beta_sum = dbeta.data + own.begin, *gamma_sum = dgamma.data + own.begin;
+    const V dz = at.load(totals + own.begin), product = at.load(totals + cols + own.begin);
+    at.store(beta_sum, at.load(beta_sum) + factor * dz);
+    at.store(gamma_sum, at.load(gamma_sum) + factor * product * at.load(rstd.data + own.begin));
+  });
   T* a = workspace.take<T>(cols);
   T* b = workspace.take<T>(cols);
-  T* k = workspace.take<T>(cols);
-  const T by_rows = T(1) / static_cast<T>(plan.total_rows);
-  for (std::int64_t c = 0; c < cols; ++c) {
-    a[c] = factor * gamma.data[c] * rstd.data[c];
-    b[c] = a[c] * totals[c] * by_rows;
-    k[c] = a[c] * rstd.data[c] * rstd.data[c] * totals[cols + c] * by_rows;
-  }
-  for (std::int64_t i = 0; i < plan.local_shards; ++i) {
+  T* c = workspace.take<T>(cols);
+  const V by_rows(T(1) / static_cast<T>(plan.total_rows));
+  for_each_pack<T>(cols, [&](auto at) EMSHAP_INLINE_LAMBDA {
+    const V r = at.load(rstd.data), slope = factor * at.load(gamma.data) * r;
+    at.store(a, slope);
+    at.store(b, slope * at.load(totals) * by_rows);
+    at.store(c, slope * r * r * at.load(totals + cols) * by_rows);
+  });
+  for (std::int64_t i = plan.local_shards; i-- > 0;) {
     const Shard s = plan.shard(i);
-    backward_apply<relu>(rows_of(dy, s), rows_of(x, s), relu ? rows_of(y, s) : y, mean.data, a, b, k,
+    backward_apply<relu>(rows_of(dy, s), rows_of(x, s), relu ? rows_of(y, s) : y, mean.data, a, b, c,
                          rows_of(dx, s));
   }
   sums.close();

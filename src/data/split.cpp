@@ -9,6 +9,7 @@
 #include <numeric>
 #include <string_view>
 
+#include "data/group_parts.h"
 #include "emshap/core/error.h"
 #include "emshap/core/random.h"
 
@@ -91,8 +92,6 @@ std::array<Rows, 3> by_time(const SplitOptions& options, const Column& time) {
   return parts;
 }
 
-// Groups in random order, each to the part that lacks most rows; then single groups move while that brings
-// the parts nearer to their sizes.
 std::array<Rows, 3> by_group(const SplitOptions& options, const Table& table, const Column& group) {
   std::vector<Rows> groups;
   std::map<std::string_view, std::size_t> number;
@@ -108,48 +107,9 @@ std::array<Rows, 3> by_group(const SplitOptions& options, const Table& table, co
     throw DataError(
         fmt::format("{}: column '{}' has {} groups, expected at least {}, one for each part of the split",
                     table.provenance().source, group.name(), groups.size(), parts_wanted));
-  std::array<double, 3> lack{};
-  for (std::size_t p = 0; p < 3; ++p) lack[p] = fractions[p] * static_cast<double>(group.size());
-  const auto order =
-      permutation({options.seed, RandomPurpose::split}, static_cast<std::int64_t>(groups.size()));
-  std::vector<std::size_t> part_of(groups.size());
-  std::array<std::size_t, 3> held{};
-  const auto size_of_group = [&](std::int64_t g) {
-    return static_cast<double>(groups[static_cast<std::size_t>(g)].size());
-  };
-  for (std::size_t i = 0; i < order.size(); ++i) {
-    // The last groups go to parts that have none yet.
-    const auto empty =
-        static_cast<std::size_t>(std::count_if(fractions.begin(), fractions.end(), [&](const double& f) {
-          return f > 0 && held[static_cast<std::size_t>(&f - fractions.data())] == 0;
-        }));
-    const bool only_empty = order.size() - i <= empty;
-    std::size_t best = 3;
-    for (std::size_t p = 0; p < 3; ++p)
-      if (fractions[p] > 0 && (!only_empty || held[p] == 0) && (best == 3 || lack[p] > lack[best])) best = p;
-    part_of[static_cast<std::size_t>(order[i])] = best;
-    lack[best] -= size_of_group(order[i]);
-    ++held[best];
-  }
-  for (bool moved = true; moved;) {
-    moved = false;
-    for (const std::int64_t g : order) {
-      std::size_t& from = part_of[static_cast<std::size_t>(g)];
-      const double size = size_of_group(g);
-      for (std::size_t to = 0; to < 3; ++to) {
-        if (to == from || fractions[to] <= 0 || held[from] < 2) continue;
-        const double before = std::abs(lack[from]) + std::abs(lack[to]);
-        const double after = std::abs(lack[from] + size) + std::abs(lack[to] - size);
-        if (after > before - .5) continue;
-        lack[from] += size;
-        lack[to] -= size;
-        --held[from];
-        ++held[to];
-        from = to;
-        moved = true;
-      }
-    }
-  }
+  std::vector<std::int64_t> sizes;
+  for (const Rows& rows : groups) sizes.push_back(static_cast<std::int64_t>(rows.size()));
+  const std::vector<std::size_t> part_of = assign_groups(sizes, fractions, options.seed);
   std::array<Rows, 3> parts;
   for (std::size_t g = 0; g < groups.size(); ++g)
     parts[part_of[g]].insert(parts[part_of[g]].end(), groups[g].begin(), groups[g].end());

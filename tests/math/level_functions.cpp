@@ -3,6 +3,7 @@
 
 #include "cpu/lanes.h"
 #include "math/activation.h"
+#include "math/inverse_normal.h"
 
 namespace emshap::cpu::EMSHAP_ISA {
 namespace {
@@ -21,6 +22,7 @@ EMSHAP_HD V evaluate(V x) {
   if constexpr (F == Function::normal_cdf) return math::normal_cdf(x);
   if constexpr (F == Function::gelu) return math::activate<Activation::gelu>(x);
   if constexpr (F == Function::silu) return math::activate<Activation::silu>(x);
+  if constexpr (F == Function::inverse_normal_tail) return math::inverse_normal_tail(x);
 }
 
 template <class Body>
@@ -39,6 +41,7 @@ void with_function(Function f, const Body& body) {
     EMSHAP_CASE(normal_cdf);
     EMSHAP_CASE(gelu);
     EMSHAP_CASE(silu);
+    EMSHAP_CASE(inverse_normal_tail);
   }
 #undef EMSHAP_CASE
 }

@@ -18,21 +18,6 @@ using namespace emshap::test;
 
 namespace {
 
-std::vector<LevelFunctions> levels() {
-  std::vector<LevelFunctions> all {
-#if defined(__x86_64__)
-    {Backend::cpu_v2, cpu::v2::test_packs, cpu::v2::test_scalars},
-        {Backend::cpu_v3, cpu::v3::test_packs, cpu::v3::test_scalars},
-        {Backend::cpu_v4, cpu::v4::test_packs, cpu::v4::test_scalars},
-#endif
-    {
-      Backend::cpu_eigen, cpu::eigen::test_packs, cpu::eigen::test_scalars
-    }
-  };
-  std::erase_if(all, [](const LevelFunctions& l) { return !cpu_backend_available(l.level); });
-  return all;
-}
-
 struct Bound {
   Function function;
   std::string name;
@@ -89,7 +74,7 @@ struct Worst {
 
 /// Every `stride`-th of the 2^32 floats, on all processors; one Worst per level.
 std::vector<Worst> sweep(const Bound& bound, std::uint64_t stride) {
-  const auto all = levels();
+  const auto all = function_levels();
   constexpr std::int64_t chunk = 16384 - 3;  // ends in a partial pack at every width
   const std::uint64_t total = ((std::uint64_t{1} << 32) + stride - 1) / stride;
   std::vector<Worst> worst(all.size());
@@ -138,7 +123,7 @@ std::vector<Worst> sweep(const Bound& bound, std::uint64_t stride) {
 }
 
 void check_bounds(std::uint64_t stride) {
-  const auto all = levels();
+  const auto all = function_levels();
   for (const Bound& bound : bounds) {
     const auto worst = sweep(bound, stride);
     for (std::size_t l = 0; l < all.size(); ++l) {
@@ -184,7 +169,7 @@ TEST_CASE("float functions at their limits") {
                                 -0x1.fffffep127f,
                                 .625f,
                                 0x1.fffffep-1f};
-  for (const LevelFunctions& level : levels())
+  for (const LevelFunctions& level : function_levels())
     for (const Bound& bound : bounds) {
       std::vector<float> y(x.size());
       level.packs(bound.function, x.data(), y.data(), static_cast<std::int64_t>(x.size()));
@@ -197,7 +182,7 @@ TEST_CASE("float functions at their limits") {
 }
 
 TEST_CASE("bits do not depend on where an element stands") {
-  for (const LevelFunctions& level : levels())
+  for (const LevelFunctions& level : function_levels())
     for (const Bound& bound : bounds)
       for (int n = 0; n <= 40; ++n) {
         std::vector<float> x(static_cast<std::size_t>(n)), packs(x), scalars(x);
