@@ -30,7 +30,7 @@ Moments moments(const std::vector<double>& w) {
 TEST_CASE("mean, variance and bound of each initialisation") {
   constexpr std::int64_t K = 300, N = 200;
   const auto check = [](Init init, Activation activation, double variance, double bound) {
-    INFO(to_string(init));
+    INFO(std::string(to_string(init)));
     const Moments m = moments(initial_weights(init, activation, key, K, N));
     const double n = static_cast<double>(K * N);
     CHECK(std::abs(m.mean) < 5 * std::sqrt(variance / n));

@@ -137,7 +137,7 @@ void check_network(const std::string& file, const Make& make, const std::string&
   Checker check(file);
   for (const Backend backend : cpu_levels()) {
     const auto layer = layer_case(file, 0, 0, make).make(DType::f64, {});
-    INFO(to_string(backend));
+    INFO(std::string(to_string(backend)));
     Network(check, *layer, backend, prefix).run();
   }
 }

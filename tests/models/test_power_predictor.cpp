@@ -113,7 +113,7 @@ TEST_CASE("a training step allocates nothing after the second") {
       training.step();
       const std::int64_t before = allocation_count();
       for (int i = 0; i < 5; ++i) training.step();
-      INFO(to_string(backend) << ", " << threads << " threads");
+      INFO(std::string(to_string(backend)) << ", " << threads << " threads");
       CHECK(allocation_count() == before);
     }
 }

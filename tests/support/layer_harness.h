@@ -21,7 +21,8 @@ class AnyLayer {
  public:
   virtual ~AnyLayer() = default;
   virtual ParameterStore& store() = 0;
-  virtual void initialise(std::uint64_t seed) = 0;
+  /// False when the layer cannot be initialised again, because its maker has done it.
+  virtual bool initialise(std::uint64_t seed) = 0;
   virtual void infer(Context& ctx, ConstTensorView x, TensorView y) const = 0;
   virtual void forward(Context& ctx, std::uint64_t step, ConstTensorView x, TensorView y) = 0;
   virtual void backward(Context& ctx, ConstTensorView dy, TensorView dx) = 0;
@@ -43,9 +44,16 @@ class WrappedLayer : public AnyLayer {
     if constexpr (owns_store) return layer_.store();
     return store_;
   }
-  void initialise(std::uint64_t seed) override {
-    if constexpr (requires { layer_.initialise(seed); }) layer_.initialise(seed);
-    if constexpr (requires { layer_.initialise(); }) layer_.initialise();
+  bool initialise(std::uint64_t seed) override {
+    constexpr bool seeded = requires {
+      layer_.initialise(seed);
+    };
+    constexpr bool fixed = requires {
+      layer_.initialise();
+    };
+    if constexpr (seeded) layer_.initialise(seed);
+    if constexpr (fixed) layer_.initialise();
+    return seeded || fixed;
   }
   void infer(Context& ctx, ConstTensorView x, TensorView y) const override { layer_.infer(ctx, x, y); }
   void forward(Context& ctx, std::uint64_t step, ConstTensorView x, TensorView y) override {
