@@ -4,24 +4,19 @@
 #include "layers/scratch.h"
 
 namespace emshap {
-namespace {
-
-MlpBlockOptions half(const ResidualBlockOptions& o, Activation activation, double dropout) {
-  return {.inputs = o.features,
-          .outputs = o.features,
-          .batch_norm = o.batch_norm,
-          .activation = activation,
-          .dropout = dropout,
-          .init = o.init,
-          .seed = o.seed,
-          .dropout_layer = o.dropout_layer};
-}
-
-}  // namespace
 
 ResidualBlock::ResidualBlock(ParameterStore& store, const std::string& name, const ResidualBlockOptions& o)
-    : first_(store, name + ".first", half(o, o.activation, o.dropout)),
-      second_(store, name + ".second", half(o, Activation::identity, 0)) {}
+    : first_(store, name + ".first",
+             {.inputs = o.features,
+              .outputs = o.features,
+              .batch_norm = o.batch_norm,
+              .activation = o.activation,
+              .dropout = o.dropout,
+              .init = o.init,
+              .seed = o.seed,
+              .dropout_layer = o.dropout_layer}),
+      second_(store, name + ".second",
+              {.inputs = o.features, .outputs = o.features, .bias = !o.batch_norm, .init = o.init}) {}
 
 void ResidualBlock::initialise(std::uint64_t seed) {
   first_.initialise(seed);
@@ -38,11 +33,10 @@ void ResidualBlock::infer(Context& ctx, ConstTensorView x, TensorView y) const {
 
 void ResidualBlock::forward(Context& ctx, ConstTensorView x, TensorView y, Cache& cache) {
   cache.h.ensure({x.rows(), x.cols()}, x.dtype(), ctx.device());
-  cache.first.step = cache.second.step = cache.step;
+  cache.first.step = cache.step;
   first_.forward(ctx, x, cache.h, cache.first);
-  second_.forward(ctx, cache.h, y,
-                  cache.second);  // ends without activation, so backward does not need its output
-  ops::add(ctx, x, y, y);
+  second_.forward(ctx, cache.h, y, cache.second);
+  ops::add(ctx, x, y, y);  // in place: without an activation, second_ does not look at its output again
 }
 
 void ResidualBlock::backward(Context& ctx, const Cache& cache, ConstTensorView dy, TensorView dx) {

@@ -15,15 +15,19 @@ struct ResidualBlockOptions {
   std::uint32_t dropout_layer = 0;
 };
 
-/// y (B, H) = x + f(x),  f = Linear - BatchNorm - activation - dropout - Linear - BatchNorm  (He et al. 2016,
-/// without the activation after the sum, so that the identity passes unchanged from block to block). Without
-/// batch_norm both linear maps have a bias instead. Parameters "<name>.first.*" and "<name>.second.*".
+/// y (B, H) = x + f(x),  f = Linear - BatchNorm - activation - dropout - Linear (He et al. 2016, without the
+/// activation after the sum, so that the identity passes unchanged from block to block). With batch_norm f
+/// ends without bias or normalisation: a constant added there reaches the next BatchNorm unchanged, which
+/// takes it out again, so that its gradient would be zero up to rounding, which Adam turns into full steps.
+/// Without batch_norm both linear maps have a bias. Parameters "<name>.first.linear.*", "<name>.first.norm.*"
+/// and "<name>.second.*".
 class EMSHAP_API ResidualBlock {
  public:
   struct Cache {
     std::uint64_t step = 0;  ///< set before forward: training step, part of the key of the dropout mask
     Tensor h;                ///< (B, H), output of the first half
-    MlpBlock::Cache first, second;
+    MlpBlock::Cache first;
+    Linear::Cache second;
   };
 
   ResidualBlock(ParameterStore& store, const std::string& name, const ResidualBlockOptions& options);
@@ -36,10 +40,11 @@ class EMSHAP_API ResidualBlock {
   GraphValue to_onnx(GraphWriter& graph, const GraphValue& x) const;
 
   const MlpBlock& first() const { return first_; }
-  const MlpBlock& second() const { return second_; }
+  const Linear& second() const { return second_; }
 
  private:
-  MlpBlock first_, second_;
+  MlpBlock first_;
+  Linear second_;
 };
 
 }  // namespace emshap
