@@ -43,20 +43,20 @@ EMSHAP_INLINE void set_zero(T* to, std::int64_t count) {
   for (std::int64_t i = 0; i < count; ++i) to[i] = T(0);
 }
 
-/// The share of one shard: weights (K, N) then, if wanted, bias (N), overwritten or added to.
+/// The share of one shard, in place of or added to dw (K, N) and, unless null, db (N).
 template <class T>
 EMSHAP_INLINE void shard_gradient(Workspace& workspace, const Mat<const T>& x, const Mat<const T>& dy,
-                                  bool with_bias, bool accumulate, T* partial) {
+                                  bool accumulate, T* dw, T* db) {
+  Workspace::Scope scope(workspace);
   ProductEpilogue<T> e;
   e.accumulate = accumulate;
-  product_at<T>(workspace, x, dy, e, {partial, x.cols, dy.cols, dy.cols});
-  if (!with_bias) return;
-  T* bias = partial + x.cols * dy.cols;
-  T* sums = accumulate ? workspace.take<T>(dy.cols) : bias;
+  product_at<T>(workspace, x, dy, e, {dw, x.cols, dy.cols, dy.cols});
+  if (db == nullptr) return;
+  T* sums = accumulate ? workspace.take<T>(dy.cols) : db;
   set_zero(sums, dy.cols);
   add_column_sums(dy, sums);
   if (accumulate)
-    for (std::int64_t c = 0; c < dy.cols; ++c) bias[c] += sums[c];
+    for (std::int64_t c = 0; c < dy.cols; ++c) db[c] += sums[c];
 }
 
 }  // namespace
@@ -91,21 +91,27 @@ void linear_backward_params(Context& ctx, Mat<const T> x, Mat<const T> dy, Mat<T
   Workspace& workspace = ctx.workspace();
   Workspace::Scope scope(workspace);
 
-  // Alone in its team a member adds shard after shard to one buffer: the same additions in the same order as
-  // below.
-  const bool alone = ctx.team().size() == 1;
-  T* partials = workspace.take<T>((alone ? 1 : plan.local_shards) * n);
+  // Alone in its team a member adds shard after shard to one buffer, and a single shard to the gradient
+  // itself: the same additions in the same order as below.
+  if (ctx.team().size() == 1) {
+    if (plan.local_shards == 0) return;
+    if (plan.local_shards == 1) return shard_gradient<T>(workspace, x, dy, true, dw.data, db.data);
+    T* total = workspace.take<T>(n);
+    for (std::int64_t i = 0; i < plan.local_shards; ++i) {
+      const Shard s = plan.shard(i);
+      shard_gradient<T>(workspace, rows_of(x, s), rows_of(dy, s), i > 0, total,
+                        with_bias ? total + weights : nullptr);
+    }
+    for (std::int64_t i = 0; i < weights; ++i) dw.data[i] += total[i];
+    for (std::int64_t i = weights; i < n; ++i) db.data[i - weights] += total[i];
+    return;
+  }
+  T* partials = workspace.take<T>(plan.local_shards * n);
   for (std::int64_t i = 0; i < plan.local_shards; ++i) {
     const Shard s = plan.shard(i);
-    Workspace::Scope shard_scope(workspace);
-    shard_gradient<T>(workspace, rows_of(x, s), rows_of(dy, s), with_bias, alone && i > 0,
-                      partials + (alone ? 0 : i * n));
-  }
-  if (alone) {
-    if (plan.local_shards == 0) return;
-    for (std::int64_t i = 0; i < weights; ++i) dw.data[i] += partials[i];
-    for (std::int64_t i = weights; i < n; ++i) db.data[i - weights] += partials[i];
-    return;
+    T* mine = partials + i * n;
+    shard_gradient<T>(workspace, rows_of(x, s), rows_of(dy, s), false, mine,
+                      with_bias ? mine + weights : nullptr);
   }
   ShardSums<T> sums(ctx, partials, plan.local_shards, n);
   const Range own = member_range(ctx.team(), n);

@@ -8,11 +8,16 @@
 #include "emshap/ops/normalization.h"
 #include "emshap/ops/optimizer.h"
 #include "emshap/ops/random_fill.h"
+#include "math/adam.h"
 
 #define EMSHAP_BACKEND cuda
 #include "ops/activation_backend.h"
 #include "ops/dropout_backend.h"
 #include "ops/linear_backend.h"
+#include "ops/loss_backend.h"
+#include "ops/normalization_backend.h"
+#include "ops/optimizer_backend.h"
+#include "ops/random_fill_backend.h"
 #include "ops/reduction_backend.h"
 
 // EMSHAP_UNPORTED(name, parameter types)
@@ -30,9 +35,20 @@ using Out = Mat<float>;
 EMSHAP_UNPORTED(activation_forward, Context&, Activation, In, Out)
 EMSHAP_UNPORTED(activation_backward, Context&, Activation, In, In, In, Out)
 EMSHAP_UNPORTED(dropout_apply, Context&, In, double, const RandomKey&, Out)
+EMSHAP_UNPORTED(fill_uniform, Context&, const RandomKey&, double, double, Out)
+EMSHAP_UNPORTED(fill_normal, Context&, const RandomKey&, double, double, Out)
 EMSHAP_UNPORTED(linear_forward, Context&, In, In, In, Activation, Out)
 EMSHAP_UNPORTED(linear_backward_input, Context&, In, In, Out, bool)
 EMSHAP_UNPORTED(linear_backward_params, Context&, In, In, Out, Out)
+EMSHAP_UNPORTED(loss_forward, Context&, Loss, double, In, In, Out, Out)
+EMSHAP_UNPORTED(adam_step, Context&, const math::AdamFactors<double>&, In, In, In, Out, Out, Out)
+EMSHAP_UNPORTED(clip_scale, Context&, In, double, Out, Out)
+EMSHAP_UNPORTED(ema_update, Context&, double, In, Out)
+EMSHAP_UNPORTED(batch_norm_forward, Context&, In, In, In, double, double, Out, Out, const ops::NormEpilogue&,
+                Out, Out, Out)
+EMSHAP_UNPORTED(batch_norm_infer, Context&, In, In, In, double, In, In, Activation, Out)
+EMSHAP_UNPORTED(batch_norm_backward, Context&, In, In, In, In, In, In, const ops::NormEpilogue&, Out, Out,
+                Out)
 EMSHAP_UNPORTED(sum_over_rows, Context&, In, Out)
 EMSHAP_UNPORTED(sum_over_columns, Context&, In, Out)
 EMSHAP_UNPORTED(sum, Context&, In, Out)
