@@ -71,6 +71,7 @@ std::string fuzz_csv_once(const std::uint8_t* data, std::size_t size) {
   if ((shape & 2) != 0) selection.time = "t";
   if ((shape & 4) != 0) selection.target = "y";
   CsvOptions options;
+  options.chunk_bytes = 1 << 14;
   if ((shape & 8) != 0) options.delimiter = ';';
   try {
     const Outcome whole = read(text, selection, options, 1 << 20);
