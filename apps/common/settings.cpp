@@ -183,8 +183,9 @@ void Settings::bind(CLI::App& cli) {
     if (!group.empty()) group[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(group[0])));
     if (std::holds_alternative<bool*>(s.target)) {
       const bool on = *std::get<bool*>(s.target);
-      s.option = on ? cli.add_flag(fmt::format("--{0},!--no-{0}", s.name), s.help)
-                    : cli.add_flag("--" + s.name, s.help);
+      // The text is set afterwards: add_flag(name, text) takes a variable text for where the value goes.
+      s.option = cli.add_flag(on ? fmt::format("--{0},!--no-{0}", s.name) : "--" + s.name);
+      s.option->description(s.help);
     } else {
       s.option =
           cli.add_option("--" + s.name, CLI::callback_t([](const CLI::results_t&) { return true; }), s.help);
