@@ -1,0 +1,27 @@
+#include <doctest/doctest.h>
+
+#include <limits>
+
+#include "math/launch_shape.h"
+
+using namespace emshap::math;
+
+TEST_CASE("ceil_div and round_up at their edges") {
+  CHECK(ceil_div(0, 7) == 0);
+  CHECK(ceil_div(1, 7) == 1);
+  CHECK(ceil_div(7, 7) == 1);
+  CHECK(ceil_div(8, 7) == 2);
+  CHECK(ceil_div(std::numeric_limits<std::int64_t>::max(), 1) == std::numeric_limits<std::int64_t>::max());
+  CHECK(ceil_div(std::numeric_limits<std::int64_t>::max(), 2) == (std::int64_t{1} << 62));
+  CHECK(round_up(65, 64) == 128);
+}
+
+TEST_CASE("elementwise kernels get enough blocks, and none for no elements") {
+  constexpr std::int64_t per_block = std::int64_t{block_threads} * elements_per_thread;
+  CHECK(elementwise_blocks(0) == 0);
+  for (const std::int64_t n : turn_over_sizes(per_block).size) {
+    CHECK(elementwise_blocks(n) * per_block >= n);
+    CHECK((elementwise_blocks(n) - 1) * per_block < n);
+  }
+  CHECK(elementwise_blocks(std::int64_t{1} << 60) == most_blocks);
+}
