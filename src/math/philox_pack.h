@@ -45,13 +45,12 @@ EMSHAP_HD PhiloxWords<N> in_order(const PhiloxPack<N>& p, std::integer_sequence<
   const Pack<std::uint64_t, N> mask(0xffffffffu);
   const Pack<std::uint64_t, N> words01 = (p.word[0] & mask) | (p.word[1] << 32);
   const Pack<std::uint64_t, N> words23 = (p.word[2] & mask) | (p.word[3] << 32);
-  using Wide = typename Pack<std::uint32_t, 2 * N>::Vec;
-  PhiloxWords<N> r;
-  r.low.v =
-      reinterpret_cast<Wide>(__builtin_shufflevector(words01.v, words23.v, (I % 2 ? N + I / 2 : I / 2)...));
-  r.high.v = reinterpret_cast<Wide>(
-      __builtin_shufflevector(words01.v, words23.v, (I % 2 ? N + (N + I) / 2 : (N + I) / 2)...));
-  return r;
+  using Words = Pack<std::uint32_t, 2 * N>;
+  using Vec = typename Words::Vec;
+  return {Words(reinterpret_cast<Vec>(
+              __builtin_shufflevector(words01.v, words23.v, (I % 2 ? N + I / 2 : I / 2)...))),
+          Words(reinterpret_cast<Vec>(
+              __builtin_shufflevector(words01.v, words23.v, (I % 2 ? N + (N + I) / 2 : (N + I) / 2)...)))};
 }
 template <int N>
 EMSHAP_HD PhiloxWords<N> in_order(const PhiloxPack<N>& p) {

@@ -95,7 +95,7 @@ TEST_CASE("scrambling is a bijection that keeps shared leading bits shared, for 
   for (const std::uint32_t x : {0u, 1u, 0x80000000u, 0x12345678u, 0xffffffffu})
     for (int bit = 0; bit < 32; ++bit) {
       const std::uint32_t a = owen_scramble(x, 99), b = owen_scramble(x ^ (1u << bit), 99);
-      CHECK((a ^ b) >> bit == 1);  // the same above the bit, different in it
+      CHECK(((a ^ b) >> bit) == 1);  // the same above the bit, different in it
       CHECK(owen_scramble(Pack<std::uint32_t, 8>(x), 99)[5] == a);
     }
   CHECK(reverse_bits(0x00000001u) == 0x80000000u);
