@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <set>
 
 #include "emshap/core/error.h"
 #include "emshap/io/power_onnx.h"
@@ -43,20 +44,23 @@ void set_finite(ParameterStore& store, const std::string& name, const std::vecto
 
 PowerPredictor fold_batch_norm(const PowerPredictor& predictor) {
   PowerPredictorOptions options = predictor.options();
-  const bool normalised = options.batch_norm;
   options.batch_norm = false;
   PowerPredictor result(options, DType::f32);
   const ParameterStore& from = predictor.store();
   ParameterStore& to = result.store();
+  std::set<std::string> names;
+  for (const ParameterStore::Entry& entry : from.parameters()) names.insert(entry.name);
+
   for (const ParameterStore::Entry& entry : to.parameters()) {
-    constexpr std::string_view weight = ".linear.weight", bias = ".linear.bias";
-    if (normalised && entry.name.ends_with(weight)) {
-      const std::string block = entry.name.substr(0, entry.name.size() - weight.size());
+    const std::size_t layer = entry.name.rfind(".linear.");
+    const std::string block = layer == std::string::npos ? "" : entry.name.substr(0, layer);
+    if (names.contains(block + ".norm.gamma")) {
       const Folded folded = fold(from, block);
-      set_finite(to, entry.name, folded.weight);
-      set_finite(to, block + std::string(bias), folded.bias);
-    } else if (!normalised || !entry.name.ends_with(bias)) {
+      set_finite(to, entry.name, entry.name.ends_with(".weight") ? folded.weight : folded.bias);
+    } else if (names.contains(entry.name)) {
       set_finite(to, entry.name, from.get(from.find(entry.name)));
+    } else {  // a bias that batch normalisation made unnecessary
+      set_finite(to, entry.name, std::vector<double>(static_cast<std::size_t>(entry.shape.elements())));
     }
   }
   return result;

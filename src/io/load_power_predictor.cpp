@@ -37,7 +37,7 @@ PowerPredictorOptions read_options(const OnnxModel& model) {
     expect(fmt::format("hidden{}.linear", i), options.hidden[i]);
     for (int r = 0; r < options.residual_blocks; ++r) {
       expect(fmt::format("hidden{}.residual{}.first.linear", i, r), options.hidden[i]);
-      expect(fmt::format("hidden{}.residual{}.second.linear", i, r), options.hidden[i]);
+      expect(fmt::format("hidden{}.residual{}.second", i, r), options.hidden[i]);
     }
   }
   expect("output", 1);

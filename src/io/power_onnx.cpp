@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "emshap/core/error.h"
+#include "emshap/data/steps.h"
 
 namespace emshap::io {
 
@@ -38,7 +39,10 @@ double verify_power_predictor(const std::filesystem::path& path, const Preproces
     mean += delta / static_cast<double>(r + 1);
     m2 += delta * (b[r] - mean);
   }
-  const double sd = rows > 0 ? std::sqrt(m2 / static_cast<double>(rows)) : 0;
+  double sd = rows > 0 ? std::sqrt(m2 / static_cast<double>(rows)) : 0;
+  // A row or two have no spread to speak of; the target has, over the training rows.
+  if (const auto* scaler = preprocessor.target.find<StandardScaler>())
+    sd = std::max(sd, scaler->scales().at(0));
   double worst = 0;
   for (std::int64_t r = 0; r < rows; ++r) {
     const double difference = std::abs(static_cast<double>(a[r]) - b[r]);

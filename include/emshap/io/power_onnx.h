@@ -61,7 +61,8 @@ EMSHAP_API OnnxPowerPredictor load_power_predictor(const std::filesystem::path& 
 EMSHAP_API OnnxPowerPredictor load_power_predictor(const OnnxModel& model);
 
 /// Reads the file back and compares its predictions with the predictor's on the raw rows x (B, F): the
-/// largest |a - b| / (|b| + sd of b over the rows). Throws QualityError above `limit`.
+/// largest |a - b| / (|b| + sd), sd of b over the rows or of the target over the training rows, whichever is
+/// larger. Throws QualityError above `limit`.
 EMSHAP_API double verify_power_predictor(const std::filesystem::path& path, const Preprocessor& preprocessor,
                                          const PowerPredictor& predictor, ConstTensorView x,
                                          double limit = 1e-5);
