@@ -262,7 +262,7 @@ void StageRun::finish(ProgressSink& sink) {
 Progress StageRun::progress() const {
   Progress p{
       .stage = name_, .done = step_, .total = done_ ? step_ : total_steps_, .unit = "step", .values = {}};
-  p.values = {{"epoch", static_cast<double>(std::min(epoch_ + 1, epochs_))}, {terms_[0], last_loss_}};
+  p.values = {{"epoch", static_cast<double>(done_ ? result_.epochs : epoch_ + 1)}, {terms_[0], last_loss_}};
   if (std::isfinite(last_validation_)) p.values.emplace_back("validation", last_validation_);
   return p;
 }
