@@ -273,7 +273,8 @@ void add_bars(Elements& elements, const Series& s, const Axis& x, std::size_t wh
     std::string ends;
     for (std::size_t i = 0; i < s.x.size(); ++i)
       if (drawable(s.x[i], x) && (s.x[i] < 0) == negative)
-        ends += fmt::format("{} {} {:.3g}\n", number(s.x[i]), i, s.x[i]);
+        ends += fmt::format("{} {} {}{:.3g}\n", number(s.x[i]), i, negative ? "\xE2\x88\x92" : "",
+                            std::abs(s.x[i]));  // U+2212, the minus of the axes
     elements.add(std::move(ends),
                  fmt::format("using 1:2:3 with labels {} offset character {},0 textcolor rgb '{}'",
                              negative ? "right" : "left", negative ? "-.5" : ".5", faint),

@@ -33,8 +33,8 @@ struct Canvas {
 };
 
 /// Throw ShapeError for parts that do not fit together.
-GnuplotScript script_of(const Chart& chart, Canvas canvas);
-GnuplotScript script_of(const HeatMap& map, Canvas canvas);
+EMSHAP_API GnuplotScript script_of(const Chart& chart, Canvas canvas);
+EMSHAP_API GnuplotScript script_of(const HeatMap& map, Canvas canvas);
 
 /// Square cells of a plane and the number of points in each; empty cells are left out.
 struct DensityCell {
@@ -42,8 +42,9 @@ struct DensityCell {
   std::int64_t count;
 };
 /// Bins finite points into columns x rows cells over the given range, in the scale of each axis.
-std::vector<DensityCell> density_cells(const std::vector<double>& x, const std::vector<double>& y,
-                                       const Axis& x_axis, const Axis& y_axis, int columns, int rows);
+EMSHAP_API std::vector<DensityCell> density_cells(const std::vector<double>& x, const std::vector<double>& y,
+                                                  const Axis& x_axis, const Axis& y_axis, int columns,
+                                                  int rows);
 /// Above this many points a density series is drawn as cells.
 inline constexpr std::size_t density_threshold = 3000;
 

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <sstream>
 
 #include <nlohmann/json.hpp>
@@ -174,4 +175,16 @@ TEST_CASE("what cannot be evaluated is named, with the right exit code") {
   CHECK(narrow.says("mem_util"));
   write_file_atomically(workspace() / "proc.txt", "");
   CHECK(evaluate({"--run", "run", "--no-plots", "--out", "proc.txt/x"}).exit_code == 4);
+}
+
+TEST_CASE("without gnuplot the evaluation succeeds and says so once") {
+  const std::string path = std::getenv("PATH");
+  ::setenv("PATH", "/nonexistent", 1);
+  const auto run = run_app("emshap_evaluate", {"--run", "run", "--out", "bare"}, workspace());
+  ::setenv("PATH", path.c_str(), 1);
+  REQUIRE_MESSAGE(run.exit_code == 0, run.output);
+  const std::size_t first = run.output.find("gnuplot was not found");
+  REQUIRE(first != std::string::npos);
+  CHECK(run.output.find("gnuplot was not found", first + 1) == std::string::npos);
+  CHECK(fs::exists(workspace() / "bare" / "metrics.json"));
 }
