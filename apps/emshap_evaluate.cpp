@@ -112,7 +112,9 @@ void evaluate(const Options& o, app::Session& session) {
   const fs::path folder = o.out.empty() ? fs::path(o.run) / "evaluation" : fs::path(o.out);
   report::Plotter plotter({}, session.sink());
   write_evaluation(result, table, folder, o.plots ? &plotter : nullptr);
-  session.print(metrics_table(result.parts));
+  std::vector<std::pair<std::string, RegressionMetrics>> metrics;
+  for (const report::EvaluatedPart& part : result.parts) metrics.emplace_back(part.name, part.metrics);
+  session.print(report::metrics_table(metrics));
   session.print(fmt::format("Evaluation: {}\n", folder.string()));
   if (!o.baseline.empty())
     session.print(report::check_gate(evaluation_json(result, table), o.baseline, o.gate) + "\n");

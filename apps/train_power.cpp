@@ -6,12 +6,13 @@
 #include <memory>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "emshap/core/error.h"
 #include "emshap/data/csv.h"
 #include "emshap/io/power_onnx.h"
+#include "emshap/report/evaluation.h"
 #include "emshap/report/power_plots.h"
-#include "emshap/report/text_table.h"
 #include "emshap/train/power.h"
 
 namespace emshap::app {
@@ -164,17 +165,9 @@ std::vector<std::string> draw_plots(const PowerJob& job, const PowerResult& resu
 }
 
 std::string metrics_table(const PowerResult& result) {
-  report::TextTable table({{"part", report::Align::left}, {"rows"}, {"RMSE"}, {"MAE"}, {"R2"}, {"MAPE %"}});
-  std::string note;
-  for (const PowerPart& part : result.parts) {
-    const RegressionMetrics& m = part.metrics;
-    table.add_row({part.name, std::to_string(m.rows), report::format_number(m.rmse),
-                   report::format_number(m.mae), fmt::format("{:.5f}", m.r2),
-                   report::format_number(100 * m.mape)});
-    if (m.zero_targets > 0)
-      note += fmt::format("MAPE of {} leaves out {} rows whose target is 0.\n", part.name, m.zero_targets);
-  }
-  return table.str() + note;
+  std::vector<std::pair<std::string, RegressionMetrics>> parts;
+  for (const PowerPart& part : result.parts) parts.emplace_back(part.name, part.metrics);
+  return report::metrics_table(parts);
 }
 
 void train(Values& v, Session& session) {
@@ -185,6 +178,11 @@ void train(Values& v, Session& session) {
   RunDirectory::check(folder, PowerFiles::model, mode);
   const Device device = session.device();
 
+  const std::vector<std::string> row_names = recognise_columns(v.columns, csv_header(v.data));
+  if (!row_names.empty())
+    session.sink().log(LogLevel::info,
+                       fmt::format("no features, as they name rows: {}; --features says otherwise",
+                                   fmt::join(row_names, ", ")));
   CsvSource source(v.data, v.columns);
   const PowerJob job = prepare_power(source, v.power);
   RunDirectory run = RunDirectory::prepare(folder, PowerFiles::model, mode);

@@ -94,4 +94,24 @@ ColumnPlan select_columns(const std::vector<std::string>& names, const ColumnSel
   return plan;
 }
 
+std::vector<std::string> recognise_columns(ColumnSelection& selection,
+                                           const std::vector<std::string>& names) {
+  const auto has = [](const std::vector<std::string>& list, const std::string& name) {
+    return std::find(list.begin(), list.end(), name) != list.end();
+  };
+  std::vector<std::string> taken;
+  const auto take = [&](std::string& role, const char* name) {
+    const bool used = has(selection.features, name) || has(selection.exclude, name) ||
+                      selection.target == name || selection.group == name || selection.time == name ||
+                      selection.node_id == name;
+    if (!role.empty() || used || !has(names, name)) return;
+    role = name;
+    taken.emplace_back(name);
+  };
+  take(selection.time, "time");
+  take(selection.time, "timestamp");
+  take(selection.node_id, "node_id");
+  return taken;
+}
+
 }  // namespace emshap

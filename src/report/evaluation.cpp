@@ -118,15 +118,14 @@ Evaluation evaluate(const Table& table,
   return out;
 }
 
-std::string metrics_table(const std::vector<EvaluatedPart>& parts) {
+std::string metrics_table(const std::vector<std::pair<std::string, RegressionMetrics>>& parts) {
   TextTable table({{"part", Align::left}, {"rows"}, {"RMSE"}, {"MAE"}, {"R2"}, {"MAPE %"}});
   std::string note;
-  for (const EvaluatedPart& part : parts) {
-    const RegressionMetrics& m = part.metrics;
-    table.add_row({part.name, std::to_string(m.rows), format_number(m.rmse), format_number(m.mae),
+  for (const auto& [name, m] : parts) {
+    table.add_row({name, std::to_string(m.rows), format_number(m.rmse), format_number(m.mae),
                    std::isnan(m.r2) ? "nan" : fmt::format("{:.5f}", m.r2), format_number(100 * m.mape)});
     if (m.zero_targets > 0)
-      note += fmt::format("MAPE of {} leaves out {} rows whose target is 0.\n", part.name, m.zero_targets);
+      note += fmt::format("MAPE of {} leaves out {} rows whose target is 0.\n", name, m.zero_targets);
   }
   return table.str() + note;
 }

@@ -28,6 +28,11 @@ struct ColumnPlan {
 EMSHAP_API ColumnPlan select_columns(const std::vector<std::string>& names, const ColumnSelection& selection,
                                      const std::string& source);
 
+/// Where the selection says nothing about them, columns named "time" (or "timestamp") and "node_id" become
+/// the time and the host: they name a row and are no features. Returns the names so taken, for a message.
+EMSHAP_API std::vector<std::string> recognise_columns(ColumnSelection& selection,
+                                                      const std::vector<std::string>& names);
+
 /// Text for messages: ", did you mean 'usr'?" with the nearest of `known`, or ", known: a, b, c"; empty for
 /// no names.
 EMSHAP_API std::string suggest_name(const std::string& name, const std::vector<std::string>& known);

@@ -61,7 +61,7 @@ EMSHAP_API Evaluation evaluate(const Table& table,
                                ProgressSink& sink = null_sink());
 
 /// A table for the terminal: part, rows, RMSE, MAE, R2, MAPE, and a line on rows left out of MAPE.
-EMSHAP_API std::string metrics_table(const std::vector<EvaluatedPart>& parts);
+EMSHAP_API std::string metrics_table(const std::vector<std::pair<std::string, RegressionMetrics>>& parts);
 
 /// metrics.json: model, data, target, unit, one object per part as RegressionMetrics::to_json, importance.
 EMSHAP_API std::string evaluation_json(const Evaluation& evaluation, const Table& table);
