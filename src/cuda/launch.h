@@ -5,18 +5,12 @@
 
 #include "cuda/check.h"
 #include "emshap/core/context.h"
+#include "math/launch_shape.h"
 
 namespace emshap::cuda {
 
-/// Threads of a block of pointwise kernels, and the most blocks: beyond, threads loop with the stride of the
-/// grid.
-inline constexpr int pointwise_threads = 256;
-inline constexpr std::int64_t pointwise_most_blocks = 8192;
-
-inline std::int64_t pointwise_blocks(std::int64_t elements) {
-  const std::int64_t blocks = (elements + pointwise_threads - 1) / pointwise_threads;
-  return blocks < pointwise_most_blocks ? blocks : pointwise_most_blocks;
-}
+using math::pointwise_blocks;
+using math::pointwise_threads;
 
 /// EMSHAP_CUDA_SYNC=1 waits after each launch, so that an error is reported by the kernel that made it.
 inline bool synchronous() {

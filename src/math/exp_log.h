@@ -63,7 +63,7 @@ EMSHAP_HD V log(V x) {
     using I = int_of<V>;
     const auto subnormal = x < V(1.17549435e-38f);
     const I sqrt_half(0x3f3504f3);
-    const I bits = as_int(select(subnormal, x * V(8388608.f), x)) - sqrt_half;
+    const I bits = wrapping_sub(as_int(select(subnormal, x * V(8388608.f), x)), sqrt_half);
     const V e = to_float(bits >> 23) - select(subnormal, V(23.f), V(0.f));
     const V f = as_float((bits & I(0x7fffff)) + sqrt_half) - V(1.f);
     V y = log_from_parts(f, e);
@@ -83,7 +83,7 @@ EMSHAP_HD V log1p(V x) {
     const V u = x + V(1.f);
     const V lost = select(x > V(1.f), V(1.f) - (u - x), x - (u - V(1.f)));
     const I sqrt_half(0x3f3504f3);
-    const I bits = as_int(u) - sqrt_half;
+    const I bits = wrapping_sub(as_int(u), sqrt_half);
     const I e = bits >> 23;
     // The lost part joins the fraction; above 2^64 it is nothing beside u.
     const V back = select(u < V(1.8446744e19f), as_float((I(127) - e) << 23), V(0.f));

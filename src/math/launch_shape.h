@@ -16,16 +16,16 @@ EMSHAP_HD constexpr std::int64_t round_up(std::int64_t a, std::int64_t b) {
 }
 
 inline constexpr int warp_threads = 32;
-inline constexpr int block_threads = 256;  ///< of elementwise kernels and of reductions
-inline constexpr int elements_per_thread =
-    4;  ///< of elementwise kernels, so that a block covers 1024 elements
-inline constexpr std::int64_t most_blocks = 65535;
 
-/// Blocks of an elementwise kernel over n elements: enough to cover them, or most_blocks which then take
-/// turns.
-EMSHAP_HD constexpr std::int64_t elementwise_blocks(std::int64_t n) {
-  const std::int64_t blocks = ceil_div(n, std::int64_t{block_threads} * elements_per_thread);
-  return blocks < most_blocks ? blocks : most_blocks;
+/// Threads of a block of pointwise kernels, and the most blocks: beyond, threads loop with the stride of the
+/// grid.
+inline constexpr int pointwise_threads = 256;
+inline constexpr std::int64_t pointwise_most_blocks = 8192;
+
+/// Blocks of a pointwise kernel over `elements`.
+EMSHAP_HD constexpr std::int64_t pointwise_blocks(std::int64_t elements) {
+  const std::int64_t blocks = ceil_div(elements, pointwise_threads);
+  return blocks < pointwise_most_blocks ? blocks : pointwise_most_blocks;
 }
 
 /// Sizes where a loop over blocks of `block` turns over: 0, 1, 2, a warp and its neighbours, a block and its

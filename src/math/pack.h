@@ -141,6 +141,13 @@ EMSHAP_HD Pack<double, N> as_float(Pack<T, N> a) requires(sizeof(T) == 8) {
   return Pack<double, N>(reinterpret_cast<typename Pack<double, N>::Vec>(a.v));
 }
 
+template <int N>
+EMSHAP_HD Pack<std::int32_t, N> wrapping_sub(Pack<std::int32_t, N> a, Pack<std::int32_t, N> b) {
+  using U = typename Pack<std::uint32_t, N>::Vec;
+  return Pack<std::int32_t, N>(reinterpret_cast<typename Pack<std::int32_t, N>::Vec>(
+      reinterpret_cast<U>(a.v) - reinterpret_cast<U>(b.v)));
+}
+
 /// Conversion by value between element types; to integers it truncates.
 template <class U, class T, int N>
 EMSHAP_HD Pack<U, N> convert(Pack<T, N> a) {

@@ -131,6 +131,10 @@ EMSHAP_HD double as_float(std::int64_t i) {
   memcpy(&a, &i, sizeof a);
   return a;
 }
+/// a - b modulo 2^32, without overflow.
+EMSHAP_HD std::int32_t wrapping_sub(std::int32_t a, std::int32_t b) {
+  return static_cast<std::int32_t>(static_cast<std::uint32_t>(a) - static_cast<std::uint32_t>(b));
+}
 /// Conversions by value; to_int truncates.
 EMSHAP_HD std::int32_t to_int(float a) {
   return static_cast<std::int32_t>(a);

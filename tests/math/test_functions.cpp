@@ -50,6 +50,7 @@ const Bound bounds[] = {
 
 /// In units in the last place of a float of the size of `exact`, less what `slack` allows.
 double error_in_ulp(float got, double exact, double slack = 0) {
+  if (got == static_cast<float>(exact) && got != 0) return .5;  // or less: correctly rounded
   if (std::isnan(exact) || std::isnan(got)) return std::isnan(exact) && std::isnan(got) ? 0 : 1e9;
   if (std::isinf(exact)) return static_cast<double>(got) == exact ? 0 : 1e9;
   if (exact == 0) return got == 0 && std::signbit(got) == std::signbit(exact) ? 0 : 1e9;

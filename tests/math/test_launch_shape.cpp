@@ -16,12 +16,11 @@ TEST_CASE("ceil_div and round_up at their edges") {
   CHECK(round_up(65, 64) == 128);
 }
 
-TEST_CASE("elementwise kernels get enough blocks, and none for no elements") {
-  constexpr std::int64_t per_block = std::int64_t{block_threads} * elements_per_thread;
-  CHECK(elementwise_blocks(0) == 0);
-  for (const std::int64_t n : turn_over_sizes(per_block).size) {
-    CHECK(elementwise_blocks(n) * per_block >= n);
-    CHECK((elementwise_blocks(n) - 1) * per_block < n);
+TEST_CASE("pointwise kernels get enough blocks, and none for no elements") {
+  CHECK(pointwise_blocks(0) == 0);
+  for (const std::int64_t n : turn_over_sizes(pointwise_threads).size) {
+    CHECK(pointwise_blocks(n) * pointwise_threads >= n);
+    CHECK((pointwise_blocks(n) - 1) * pointwise_threads < n);
   }
-  CHECK(elementwise_blocks(std::int64_t{1} << 60) == most_blocks);
+  CHECK(pointwise_blocks(std::int64_t{1} << 60) == pointwise_most_blocks);
 }
