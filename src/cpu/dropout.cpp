@@ -10,6 +10,15 @@ namespace emshap::cpu::EMSHAP_ISA {
 
 template <class T>
 void dropout_apply(Context& ctx, Mat<const T> x, double p, const RandomKey& key, Mat<T> y) {
+  if (p == 0) {
+    return for_each_span(x.rows, x.cols, x.contiguous() && y.contiguous(),
+                         [&](std::int64_t r, std::int64_t n) EMSHAP_INLINE_LAMBDA {
+                           const T* from = x.row(r);
+                           T* to = y.row(r);
+                           for_each_pack<T>(
+                               n, [&](auto at) EMSHAP_INLINE_LAMBDA { at.store(to, at.load(from)); });
+                         });
+  }
   constexpr int lanes = native_lanes<T>;
   const std::int64_t row_begin = ctx.plan(x.rows).row_begin;
   const DropoutMask mask(key, p);

@@ -66,7 +66,7 @@ EMSHAP_HD V bounded(V x) {
   return max(V(S(-1000)), min(V(S(1000)), x));
 }
 
-/// activation(x). float: error <= 7 ulp (gelu), 4 ulp (silu), and where Phi or sigmoid is subnormal |x|
+/// activation(x). float: error <= 9 ulp (gelu), 4 ulp (silu), and where Phi or sigmoid is subnormal |x|
 /// 2^-150 more.
 template <Activation A, class V>
 EMSHAP_HD V activate(V x) {

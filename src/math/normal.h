@@ -54,7 +54,7 @@ EMSHAP_HD NormalValues<V> normal_values(V x) {
   }
 }
 
-/// Phi(x). float: error <= 6 ulp, in the far left tail too.
+/// Phi(x). float: error <= 8 ulp, in the far left tail too.
 template <class V>
 EMSHAP_HD V normal_cdf(V x) {
   return normal_values(x).cdf;

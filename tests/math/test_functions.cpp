@@ -43,8 +43,8 @@ const Bound bounds[] = {
     {Function::softplus, "softplus", 3,
      [](double x) { return std::max(x, 0.) + std::log1p(std::exp(-std::abs(x))); }},
     {Function::erf, "erf", 2, [](double x) { return std::erf(x); }},
-    {Function::normal_cdf, "normal_cdf", 6, phi},
-    {Function::gelu, "gelu", 7, [](double x) { return std::isinf(x) && x < 0 ? -0. : x * phi(x); }, true},
+    {Function::normal_cdf, "normal_cdf", 8, phi},
+    {Function::gelu, "gelu", 9, [](double x) { return std::isinf(x) && x < 0 ? -0. : x * phi(x); }, true},
     {Function::silu, "silu", 4, [](double x) { return std::isinf(x) && x < 0 ? -0. : x * sigmoid(x); }, true},
 };
 
