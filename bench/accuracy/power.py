@@ -99,7 +99,7 @@ def main():
             with tempfile.TemporaryDirectory() as folder:
                 run = pathlib.Path(folder) / "run"
                 start = time.time()
-                subprocess.run([args.build / "apps" / "emshap_train", "power", "--data", args.data_dir / file, "--target",
+                subprocess.run([args.build / "bin" / "emshap_train", "power", "--data", args.data_dir / file, "--target",
                                 target, "--out", run, "--seed", str(seed), "--threads", str(args.threads), "--quiet",
                                 *options, *args.option], check=True)
                 seconds.append(time.time() - start)
