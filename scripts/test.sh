@@ -153,7 +153,7 @@ stage_isa() {
       skipped+=("instruction-set level $level: not on this processor")
       continue
     fi
-    for folder in math ops layers; do
+    for folder in ops layers models; do
       EMSHAP_ISA=$level run_ctest "isa-$level-$folder" "build/cpu-only/tests/$folder" -LE slow || rc=1
     done
   done

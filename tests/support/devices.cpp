@@ -9,6 +9,7 @@
 namespace emshap::test {
 
 std::vector<Backend> cpu_levels() {
+  if (std::getenv("EMSHAP_ISA") != nullptr) return {cpu_backend()};
   std::vector<Backend> levels;
   for (const Backend b : {Backend::cpu_v2, Backend::cpu_v3, Backend::cpu_v4, Backend::cpu_eigen})
     if (cpu_backend_available(b)) levels.push_back(b);
