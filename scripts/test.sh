@@ -238,7 +238,19 @@ stage_tsan() {
   return $rc
 }
 
-stage_slow() { run_ctest slow build/cpu-only -L slow; }
+# Exhaustive ranges, soak and fuzzing; accuracy against scikit-learn where the data sets and bench/compare/setup.sh's
+# environment are there.
+stage_slow() {
+  local rc=0 rival=${EMSHAP_RIVAL_PYTHON:-bench/compare/.venv/bin/python}
+  run_ctest slow build/cpu-only -L slow || rc=1
+  if [ -n "${EMSHAP_DATA:-}" ] && [ -x "$rival" ]; then
+    check accuracy-power "$rival" bench/accuracy/power.py --data-dir "$EMSHAP_DATA" --build build/cpu-only || rc=1
+    cat "$logs/accuracy-power.log"
+  else
+    skipped+=("accuracy against scikit-learn: needs EMSHAP_DATA and bench/compare/setup.sh")
+  fi
+  return $rc
+}
 
 start=$SECONDS
 times=()
