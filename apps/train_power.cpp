@@ -25,7 +25,7 @@ struct Values {
   std::string data, out, target_unit;
   ColumnSelection columns;
   std::string missing = "mean", missing_target = "error", split = "row", loss = "mse", schedule, activation;
-  std::int64_t residual_blocks = 0;
+  std::int64_t residual_blocks = 0, members = 1;
   bool resume = false, overwrite = false, plots = true;
   PowerOptions power;
 };
@@ -57,6 +57,11 @@ void add_network_settings(Settings& s, Values& v) {
   PowerPredictorOptions& n = v.power.network;
   v.activation = to_string(n.activation);
   v.residual_blocks = n.residual_blocks;
+  v.members = n.members;
+  s.add("network", "bins", v.power.bins, "Bins of each feature's piecewise-linear encoding, 0 for none",
+        Check<std::int64_t>([](const std::int64_t& bins) {
+          return bins == 0 || (bins >= 2 && bins <= 1024) ? std::string() : std::string("0, or 2 to 1024");
+        }));
   s.add("network", "hidden", n.hidden, "Widths of the hidden layers", each_at_least(1));
   s.add("network", "activation", v.activation, "relu, leaky_relu, gelu, tanh, sigmoid, softplus or silu",
         one_of({"relu", "leaky_relu", "gelu", "tanh", "sigmoid", "softplus", "silu"}));
@@ -114,6 +119,7 @@ void parse_texts(Values& v) {
   v.power.split.mode = parse_split_mode(v.split);
   v.power.network.activation = parse_activation(v.activation);
   v.power.network.residual_blocks = static_cast<int>(v.residual_blocks);
+  v.power.network.members = static_cast<int>(v.members);
   v.power.loss = parse_loss(v.loss);
   v.power.training.schedule.kind = parse_schedule(v.schedule);
   if (v.resume && v.overwrite) throw ConfigError("--resume and --overwrite exclude each other");
@@ -224,7 +230,10 @@ void add_train_power(App& app) {
   add_training_settings(c.settings, *values);
   add_run_settings(c.settings, *values);
   c.default_config = [values] {
-    return values->resume ? (run_folder(*values) / PowerFiles::config).string() : std::string();
+    if (!values->resume) return std::string();
+    if (values->overwrite) throw ConfigError("--resume and --overwrite exclude each other");
+    RunDirectory::check(run_folder(*values), PowerFiles::model, RunMode::resume);
+    return (run_folder(*values) / PowerFiles::config).string();
   };
   c.run = [values](Session& session) { train(*values, session); };
 }

@@ -72,6 +72,8 @@ void Console::progress(const Progress& p) {
   }
   if (quiet_) return;
   const bool complete = p.total > 0 && p.done >= p.total;
+  if (complete && complete_ && !fresh) return;  // said already
+  complete_ = complete;
   if (terminal_) {
     if (!fresh && !complete && now - last_shown_ < live_interval) return;
   } else if (now - last_shown_ < plain_interval && !complete) {

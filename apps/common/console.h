@@ -34,7 +34,7 @@ class Console : public ProgressSink {
   std::string progress_line(const Progress& progress, double elapsed) const;
   void clear_line();
   std::string app_;
-  bool quiet_, terminal_, line_shown_ = false;
+  bool quiet_, terminal_, line_shown_ = false, complete_ = false;
   std::shared_ptr<spdlog::logger> console_, files_;
   std::string stage_;
   std::chrono::steady_clock::time_point stage_start_, last_shown_;

@@ -58,8 +58,12 @@ std::unique_ptr<Step> read_step(const Json& json) {
   if (type == "standard_scaler")
     return StandardScaler::from_state(value<Names>(json, "names"), value<Numbers>(json, "means"),
                                       value<Numbers>(json, "scales"), value<std::int64_t>(json, "count"));
+  if (type == "piecewise_linear")
+    return PiecewiseLinear::from_state(value<Names>(json, "names"), value<Counts>(json, "counts"),
+                                       value<Numbers>(json, "edges"));
   throw IoError(fmt::format(
-      "step type '{}' is not known, expected drop_constant, mean_impute or standard_scaler", type));
+      "step type '{}' is not known, expected drop_constant, mean_impute, standard_scaler or piecewise_linear",
+      type));
 }
 
 }  // namespace

@@ -11,7 +11,7 @@
 namespace emshap {
 
 Preprocessor Preprocessor::fit(const Table& table, std::span<const std::int64_t> train, bool impute,
-                               bool scale_target) {
+                               bool scale_target, std::int64_t bins) {
   if (table.only(ColumnRole::target) == nullptr)
     throw DataError(
         fmt::format("{}: no target column was selected, expected one", table.provenance().source));
@@ -19,6 +19,7 @@ Preprocessor Preprocessor::fit(const Table& table, std::span<const std::int64_t>
   p.features.add("drop_constant", std::make_unique<DropConstant>());
   if (impute) p.features.add("mean_impute", std::make_unique<MeanImpute>());
   p.features.add("standardise", std::make_unique<StandardScaler>());
+  if (bins > 0) p.features.add("encode", std::make_unique<PiecewiseLinear>(bins));
   p.features.fit(table, train);
   if (scale_target) p.target.add("standardise", std::make_unique<StandardScaler>());
   p.target.fit(table, train, ColumnRole::target);

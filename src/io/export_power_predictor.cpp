@@ -36,6 +36,7 @@ std::string config_json(const PowerPredictorOptions& options) {
   json["batch_norm"] = options.batch_norm;
   json["dropout"] = options.dropout;
   json["residual_blocks"] = options.residual_blocks;
+  json["members"] = options.members;
   json["seed"] = options.seed;
   return json.dump();
 }

@@ -12,21 +12,11 @@ namespace {
 
 using nlohmann::json;
 
-/// Options from metadata, every size held against the initialisers before memory is taken for it.
-PowerPredictorOptions read_options(const OnnxModel& model) {
-  const json config = json::parse(model.metadata("model_config"));
-  PowerPredictorOptions options;
-  options.features = config.at("features").get<std::int64_t>();
-  options.hidden = config.at("hidden").get<std::vector<std::int64_t>>();
-  options.activation = parse_activation(config.at("activation").get<std::string>());
-  options.batch_norm = config.at("batch_norm").get<bool>();
-  options.dropout = config.at("dropout").get<double>();
-  options.residual_blocks = config.at("residual_blocks").get<int>();
-  options.seed = config.at("seed").get<std::uint64_t>();
-  if (options.batch_norm) throw IoError(fmt::format("{}: batch normalisation is not folded", model.file()));
-
+/// Every size of one member's parameters.
+void check_member(const OnnxModel& model, const PowerPredictorOptions& options, const std::string& prefix) {
   std::int64_t inputs = options.features;
-  const auto expect = [&](const std::string& name, std::int64_t outputs) {
+  const auto expect = [&](const std::string& layer, std::int64_t outputs) {
+    const std::string name = prefix + layer;
     const GraphExtents expected{inputs, outputs};
     if (const GraphExtents& found = model.extents(name + ".weight"); found != expected)
       throw IoError(fmt::format("{}: '{}.weight' has shape ({}), expected ({}) by model_config", model.file(),
@@ -41,6 +31,24 @@ PowerPredictorOptions read_options(const OnnxModel& model) {
     }
   }
   expect("output", 1);
+}
+
+/// Options from metadata, every size held against the initialisers before memory is taken for it.
+PowerPredictorOptions read_options(const OnnxModel& model) {
+  const json config = json::parse(model.metadata("model_config"));
+  PowerPredictorOptions options;
+  options.features = config.at("features").get<std::int64_t>();
+  options.hidden = config.at("hidden").get<std::vector<std::int64_t>>();
+  options.activation = parse_activation(config.at("activation").get<std::string>());
+  options.batch_norm = config.at("batch_norm").get<bool>();
+  options.dropout = config.at("dropout").get<double>();
+  options.residual_blocks = config.at("residual_blocks").get<int>();
+  options.members = config.at("members").get<int>();
+  options.seed = config.at("seed").get<std::uint64_t>();
+  if (options.batch_norm) throw IoError(fmt::format("{}: batch normalisation is not folded", model.file()));
+
+  for (int m = 0; m < options.members; ++m)
+    check_member(model, options, options.members == 1 ? "" : fmt::format("member{}.", m));
   return options;
 }
 

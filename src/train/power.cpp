@@ -54,7 +54,7 @@ std::string metrics_json(const PowerJob& job, const PowerResult& result) {
                    {"best_epoch", result.training.best_epoch},
                    {"stopped_early", result.training.stopped_early},
                    {"parameters", result.model.network->store().parameter_count()},
-                   {"features", job.scaler.features.outputs()},
+                   {"features", job.scaler.features.inputs()},
                    {"seed", job.options.seed}};
   if (std::isfinite(result.training.best_validation_loss))
     j["training"]["best_validation_loss"] = result.training.best_validation_loss;
@@ -104,15 +104,17 @@ void check_same_data(const PowerJob& job, const RunDirectory& run) {
 
 }  // namespace
 
+// Chosen on the validation rows of compactiv and specpower (docs/benchmarks.md has what they give).
 PowerOptions::PowerOptions() {
-  network.dropout = 0;
-  training.epochs = 200;
+  network.dropout = .1;
+  network.members = 4;
+  training.epochs = 120;
   training.batch_size = 64;
   training.adam.learning_rate = 1e-3;
   training.adam.weight_decay = 1e-4;
   training.schedule.kind = ScheduleKind::cosine;
   training.schedule.floor = .01;
-  training.early_stopping.patience = 40;
+  training.early_stopping.patience = 30;
 }
 
 PowerJob prepare_power(Source& source, const PowerOptions& options) {
@@ -126,13 +128,13 @@ PowerJob prepare_power(Source& source, const PowerOptions& options) {
   job.target = target->name();
   note_skipped(job.table.provenance(), job.messages);
   job.split = make_split(job.table, job.options.split);
-  job.scaler = Preprocessor::fit(job.table, job.split.train);
+  job.scaler = Preprocessor::fit(job.table, job.split.train, true, true, options.bins);
   for (const std::string& text : job.scaler.warnings()) job.messages.emplace_back(LogLevel::warning, text);
   job.options.network.features = job.scaler.features.outputs();
   job.messages.emplace_back(
       LogLevel::info,
       fmt::format("{}: {} rows, {} features, target {}; {} training, {} validation and {} test rows by {}",
-                  source.name(), job.table.rows(), job.scaler.features.outputs(), job.target,
+                  source.name(), job.table.rows(), job.scaler.features.inputs(), job.target,
                   job.split.train.size(), job.split.validation.size(), job.split.test.size(),
                   to_string(job.split.mode)));
   return job;

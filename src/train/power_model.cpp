@@ -23,6 +23,7 @@ std::string power_architecture(const PowerPredictorOptions& o, const std::string
               {"batch_norm", o.batch_norm},
               {"dropout", o.dropout},
               {"residual_blocks", o.residual_blocks},
+              {"members", o.members},
               {"seed", o.seed},
               {"scaler", scaler_hash}}
       .dump();
@@ -41,6 +42,7 @@ PowerPredictorOptions parse_power_architecture(const std::string& text) {
     o.batch_norm = j.at("batch_norm").get<bool>();
     o.dropout = j.at("dropout").get<double>();
     o.residual_blocks = j.at("residual_blocks").get<int>();
+    o.members = j.at("members").get<int>();
     o.seed = j.at("seed").get<std::uint64_t>();
     return o;
   } catch (const nlohmann::json::exception& e) {

@@ -15,21 +15,22 @@ Tensor moved(Tensor t, Device device) {
   return out;
 }
 
-void gather(const Tensor& from, std::span<const std::int64_t> rows, Tensor& to) {
+/// to (rows, copies * width): the rows named, each `copies` times side by side.
+void gather(const Tensor& from, std::span<const std::int64_t> rows, std::int64_t copies, Tensor& to) {
   const std::int64_t width = from.cols();
-  to.ensure({static_cast<std::int64_t>(rows.size()), width}, DType::f32);
+  to.ensure({static_cast<std::int64_t>(rows.size()), copies * width}, DType::f32);
   const float* source = from.ptr<float>();
   float* target = to.ptr<float>();
   for (const std::int64_t row : rows) {
-    std::memcpy(target, source + row * width, static_cast<std::size_t>(width) * sizeof(float));
-    target += width;
+    for (std::int64_t i = 0; i < copies; ++i, target += width)
+      std::memcpy(target, source + row * width, static_cast<std::size_t>(width) * sizeof(float));
   }
 }
 
-void gather_to(Device device, const Tensor& from, std::span<const std::int64_t> rows, Tensor& staging,
-               Tensor& to) {
-  if (device.kind == DeviceKind::cpu) return gather(from, rows, to);
-  gather(from, rows, staging);
+void gather_to(Device device, const Tensor& from, std::span<const std::int64_t> rows, std::int64_t copies,
+               Tensor& staging, Tensor& to) {
+  if (device.kind == DeviceKind::cpu) return gather(from, rows, copies, to);
+  gather(from, rows, copies, staging);
   to.ensure(staging.shape(), DType::f32, device);
   copy_bytes(to.view().data(), device, staging.view().data(), Device{},
              staging.elements() * size_of(DType::f32));
@@ -52,13 +53,14 @@ std::vector<std::string> PowerTask::terms() const {
 
 void PowerTask::prepare(int members, std::int64_t largest_batch) {
   const Device device = network_.store().device();
+  const std::int64_t columns = network_.options().members;
   members_ = std::vector<Member>(static_cast<std::size_t>(members));
   for (int rank = 0; rank < members; ++rank) {
     Member& m = members_[static_cast<std::size_t>(rank)];
     m.x.ensure({largest_batch, train_.x.cols()}, DType::f32, device);
-    m.y.ensure({largest_batch, 1}, DType::f32, device);
-    m.prediction.ensure({largest_batch, 1}, DType::f32, device);
-    m.gradient.ensure({largest_batch, 1}, DType::f32, device);
+    m.y.ensure({largest_batch, columns}, DType::f32, device);
+    m.prediction.ensure({largest_batch, columns}, DType::f32, device);
+    m.gradient.ensure({largest_batch, columns}, DType::f32, device);
     m.terms.ensure({static_cast<std::int64_t>(terms().size())}, DType::f32, device);
   }
 }
@@ -74,14 +76,16 @@ void PowerTask::losses(Context& ctx, ConstTensorView prediction, ConstTensorView
 void PowerTask::step(Context& ctx, const ShardPlan& plan, const StepInfo& info, TensorView terms) {
   Member& m = members_[static_cast<std::size_t>(ctx.team().rank())];
   const Device device = ctx.device();
-  gather_to(device, train_.x, info.rows, m.host_x, m.x);
-  gather_to(device, train_.y, info.rows, m.host_y, m.y);
-  m.prediction.ensure({plan.local_rows, 1}, DType::f32, device);
-  m.gradient.ensure({plan.local_rows, 1}, DType::f32, device);
+  const std::int64_t columns =
+      network_.options().members;  // each member of the network has a loss of its own
+  gather_to(device, train_.x, info.rows, 1, m.host_x, m.x);
+  gather_to(device, train_.y, info.rows, columns, m.host_y, m.y);
+  m.prediction.ensure({plan.local_rows, columns}, DType::f32, device);
+  m.gradient.ensure({plan.local_rows, columns}, DType::f32, device);
   m.cache.step = static_cast<std::uint64_t>(info.step);
-  network_.forward(ctx, m.x, m.prediction, m.cache);
+  network_.forward_members(ctx, m.x, m.prediction, m.cache);
   losses(ctx, m.prediction, m.y, terms, m.gradient);
-  network_.backward(ctx, m.cache, m.gradient, TensorView());
+  network_.backward_members(ctx, m.cache, m.gradient, TensorView());
 }
 
 void PowerTask::validate(TeamPool& pool, std::span<double> terms) {

@@ -13,8 +13,8 @@ using namespace emshap;
 namespace {
 
 void write_power_case(const std::filesystem::path& folder, const std::string& name,
-                      const PowerPredictorOptions& options, bool missing) {
-  const test::SamplePredictor sample(options, missing);
+                      const PowerPredictorOptions& options, bool missing, std::int64_t bins = 0) {
+  const test::SamplePredictor sample(options, missing, bins);
   const auto path = folder / fmt::format("{}.onnx", name);
   io::export_power_predictor(path, sample.preprocessor, sample.predictor, sample.info);
   Context ctx;
@@ -68,5 +68,7 @@ int main(int argc, char** argv) {
   write_power_case(folder, "residual", {.features = 12, .hidden = {24, 8}, .residual_blocks = 2}, false);
   write_power_case(folder, "plain", {.features = 12, .batch_norm = false, .residual_blocks = 1}, false);
   write_power_case(folder, "linear", {.features = 12, .hidden = {}}, false);
+  write_power_case(folder, "members", {.features = 12, .hidden = {16, 8}, .members = 3}, false);
+  write_power_case(folder, "encoded", {.features = 12, .members = 2}, true, 8);
   return 0;
 }

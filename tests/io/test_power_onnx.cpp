@@ -70,8 +70,11 @@ TEST_CASE("folding batch normalisation keeps the outputs") {
 }
 
 TEST_CASE("a predictor reads back with names, units, options and the same predictions") {
-  for (const bool missing : {false, true}) {
-    const test::SamplePredictor sample(small, missing);
+  for (const int members : {0, 1, 3}) {
+    const bool missing = members > 0;
+    PowerPredictorOptions options = small;
+    options.members = std::max(1, members);
+    const test::SamplePredictor sample(options, missing, members == 3 ? 4 : 0);
     const std::string bytes = bytes_of(sample);
     CHECK(bytes == bytes_of(sample));
     const io::OnnxModel file = io::OnnxModel::parse(bytes, "sample");
@@ -90,6 +93,7 @@ TEST_CASE("a predictor reads back with names, units, options and the same predic
     CHECK(model.info.more == sample.info.more);
     CHECK(model.predictor.options().hidden == small.hidden);
     CHECK(model.predictor.options().residual_blocks == 1);
+    CHECK(model.predictor.options().members == options.members);
     // What was read is written again to the same bytes.
     CHECK(io::power_predictor_onnx(model.preprocessor, model.predictor, model.info) == bytes);
 

@@ -16,8 +16,9 @@ namespace {
 
 void check_model(const PowerPredictorOptions& o) {
   LayerCase c = layer_case(
-      fmt::format("PowerPredictor of {} hidden layers, {} residual blocks, {}, batch norm {}, dropout {}",
-                  o.hidden.size(), o.residual_blocks, to_string(o.activation), o.batch_norm, o.dropout),
+      fmt::format(
+          "PowerPredictor of {} hidden layers, {} residual blocks, {}, batch norm {}, dropout {}, {} members",
+          o.hidden.size(), o.residual_blocks, to_string(o.activation), o.batch_norm, o.dropout, o.members),
       o.features, 1,
       [o](ParameterStore&, DType dtype, Device device) { return PowerPredictor(o, dtype, device); });
   c.batch_statistics = o.batch_norm && !o.hidden.empty();
@@ -91,6 +92,26 @@ TEST_CASE("power predictor in the layer harness") {
                .dropout = 0,
                .residual_blocks = 2});
   check_model({.features = 3, .hidden = {}});
+  check_model({.features = 5, .hidden = {6, 4}, .dropout = 0, .residual_blocks = 1, .members = 3});
+  check_model({.features = 5, .hidden = {6}, .batch_norm = false, .dropout = .2, .members = 2});
+}
+
+TEST_CASE("members differ, and the prediction is their mean") {
+  PowerPredictor model({.features = 5, .hidden = {8}, .batch_norm = false, .dropout = 0, .members = 3});
+  Context ctx;
+  const Tensor x = make_tensor(random_values(33 * 5, 1), {33, 5}, DType::f32);
+  Tensor each({33, 3}), mean({33, 1}), inferred({33, 1});
+  PowerPredictor::Cache cache;
+  model.forward_members(ctx, x, each, cache);
+  model.forward(ctx, x, mean, cache);
+  model.infer(ctx, x, inferred);
+  for (std::int64_t r = 0; r < 33; ++r) {
+    const float* e = each.ptr<float>() + 3 * r;
+    CHECK(e[0] != e[1]);
+    CHECK(e[1] != e[2]);
+    CHECK(mean.ptr<float>()[r] == doctest::Approx((e[0] + e[1] + e[2]) / 3).epsilon(1e-5));
+  }
+  check_close("infer", inferred, mean, {1e-6, 1e-6});
 }
 
 TEST_CASE("power predictor refuses impossible sizes") {
@@ -98,6 +119,7 @@ TEST_CASE("power predictor refuses impossible sizes") {
   CHECK_THROWS_AS(PowerPredictor({.features = 3, .hidden = {0}}), ConfigError);
   CHECK_THROWS_AS(PowerPredictor({.features = 3, .dropout = 1}), ConfigError);
   CHECK_THROWS_AS(PowerPredictor({.features = 3, .residual_blocks = -1}), ConfigError);
+  CHECK_THROWS_AS(PowerPredictor({.features = 3, .members = 0}), ConfigError);
 }
 
 TEST_CASE("the default model has the size that its options say") {

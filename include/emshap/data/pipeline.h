@@ -89,10 +89,10 @@ struct EMSHAP_API Preprocessor {
   Pipeline target;  ///< one column
 
   /// DropConstant, MeanImpute (unless `impute` is false) and StandardScaler on the features; StandardScaler
-  /// on the target (none with scale_target = false). Throws DataError, e.g. for an all-constant feature set
-  /// or target.
+  /// on the target (none with scale_target = false). With `bins` > 0 a PiecewiseLinear encoding follows on
+  /// the features. Throws DataError, e.g. for an all-constant feature set or target.
   static Preprocessor fit(const Table& table, std::span<const std::int64_t> train, bool impute = true,
-                          bool scale_target = true);
+                          bool scale_target = true, std::int64_t bins = 0);
   /// (rows.size(), 1) float32 in model units.
   Tensor transform_target(const Table& table, std::span<const std::int64_t> rows) const;
   std::string to_json() const;

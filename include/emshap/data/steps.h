@@ -102,4 +102,54 @@ class EMSHAP_API StandardScaler : public Step {
   std::int64_t count_ = 0;
 };
 
+/// Adds to each column its piecewise-linear encoding (Gorishniy, Rubachev & Babenko 2022, "On embeddings for
+/// numerical features in tabular deep learning"), which lets a network bend sharply where the data are dense:
+/// with edges e_0 < ... < e_T at quantiles of the training rows, bin t of x is
+///   clamp((x - e_t) / (e_{t+1} - e_t), 0, 1).
+/// Outputs: "name" itself, then "name[1]" ... "name[T]"; equal quantiles share a bin, and a column with fewer
+/// than two bins is passed on alone.
+class EMSHAP_API PiecewiseLinear : public Step {
+ public:
+  static constexpr std::size_t most_values =
+      65536;  ///< of a column that quantiles are taken from, evenly spaced rows
+  /// `bins` >= 2 per column, at most.
+  explicit PiecewiseLinear(std::int64_t bins = 16) : bins_(bins) {}
+  const char* type() const override { return "piecewise_linear"; }
+  std::unique_ptr<Step> clone() const override { return std::make_unique<PiecewiseLinear>(*this); }
+  void begin_fit(const std::vector<std::string>& names) override;
+  void observe(const double* block, std::int64_t rows) override;
+  /// Throws ConfigError for fewer than two bins, DataError for a missing value or without rows.
+  void end_fit() override;
+  const std::vector<std::string>& input_names() const override { return names_; }
+  const std::vector<std::string>& output_names() const override { return output_names_; }
+  void transform(const double* in, std::int64_t rows, double* out) const override;
+  void inverse(const double* in, std::int64_t rows, double* out) const override;
+  void log_jacobian(const double*, std::int64_t, double*) const override {}
+  GraphValue to_onnx(GraphWriter& graph, const GraphValue& input) const override;
+  std::string to_json() const override;
+  void hash(Hash64& hash) const override;
+
+  /// Edges of column c: of all bins, ascending; empty where the column is passed on alone.
+  std::vector<double> edges(std::size_t c) const;
+  /// `counts`: edges of each column; `edges`: all of them, column after column.
+  static std::unique_ptr<Step> from_state(std::vector<std::string> names, std::vector<std::int64_t> counts,
+                                          std::vector<double> edges);
+
+ private:
+  void derive();
+  std::int64_t bins_;
+  std::vector<std::string> names_, output_names_;
+  std::vector<std::int64_t> counts_;
+  std::vector<double> edges_;
+  // Output o is clamp((in[source] - shift) * slope, low, high).
+  struct Output {
+    std::int64_t source;
+    double shift, slope, low, high;
+  };
+  std::vector<Output> outputs_;
+  // While fitting: every stride-th row, column after column, and the number of rows seen.
+  std::vector<std::vector<double>> sample_;
+  std::int64_t stride_ = 1, seen_ = 0;
+};
+
 }  // namespace emshap

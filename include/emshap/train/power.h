@@ -21,6 +21,7 @@ struct PowerOptions {
   RowPolicy missing;
   SplitOptions split;             ///< its seed is set from `seed`
   PowerPredictorOptions network;  ///< its number of features and its seed are set
+  std::int64_t bins = 16;         ///< of the features' piecewise-linear encoding, 0 for none
   Loss loss = Loss::mse;          ///< of standardised targets
   double huber_delta = 1;
   StageOptions training;
