@@ -88,7 +88,7 @@ show "$bin/emshap_datagen" --rows "$rows" --seed 42 --out "$data"
 did+=("made $rows rows of host metrics: $data")
 
 step "train"
-show "$bin/emshap_train" power --data "$data" --target power_consumption --target-unit W --time time --node-id node_id \
+show "$bin/emshap_train" power --data "$data" --target power_consumption --target-unit W \
   --out "$run" --epochs "$epochs" --seed 42 --overwrite
 did+=("trained a power predictor: $run")
 
