@@ -11,7 +11,7 @@ usage: scripts/check-docker.sh [--cuda] [--keep] [--demo-args "..."]
   --keep       keep the images and the work folder
   --demo-args  passed to the demo inside the image (default: --quick)
 environment:
-  EMSHAP_DOCKER_WORK=DIR  work folder (default: a new folder under TMPDIR)
+  EMSHAP_DOCKER_WORK=DIR  work folder (default: a new folder under TMPDIR); with --keep its base image is used again
 TEXT
 }
 cuda=no
@@ -71,6 +71,10 @@ trap cleanup EXIT
 
 build_args=()
 if [ "$engine" = buildah ] && ! timeout 120 buildah "${storage[@]}" pull -q "docker.io/library/$base" > "$work/pull.log" 2>&1; then
+  # The machine's apt sources are mounted during the build; they do not become part of the image.
+  build_args=(--build-arg BASE_IMAGE=localhost/emshap-base --volume /etc/apt:/etc/apt:ro)
+fi
+if [ ${#build_args[@]} -gt 0 ] && [ -z "$(buildah "${storage[@]}" images -q localhost/emshap-base 2> /dev/null)" ]; then
   [ "$(id -u)" = 0 ] && command -v debootstrap > /dev/null || {
     echo "check-docker.sh: no registry; making the base here needs root and the package debootstrap" >&2
     exit 4
@@ -90,8 +94,6 @@ if [ "$engine" = buildah ] && ! timeout 120 buildah "${storage[@]}" pull -q "doc
   buildah "${storage[@]}" add -q "$container" "$work/rootfs" / > /dev/null
   buildah "${storage[@]}" commit -q --rm "$container" localhost/emshap-base > /dev/null
   rm -rf "$work/rootfs"
-  # The machine's apt sources are mounted during the build; they do not become part of the image.
-  build_args=(--build-arg BASE_IMAGE=localhost/emshap-base --volume /etc/apt:/etc/apt:ro)
 fi
 
 # build_image TAG FILE ARGUMENT...
