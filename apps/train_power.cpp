@@ -69,6 +69,8 @@ void add_network_settings(Settings& s, Values& v) {
   s.add("network", "dropout", n.dropout, "Share of hidden values dropped in training", in_range(0, 1, true));
   s.add("network", "residual-blocks", v.residual_blocks, "Residual blocks after each hidden layer",
         at_least(0));
+  s.add("network", "members", v.members, "Networks, differently initialised, whose mean is predicted",
+        at_least(1));
 }
 
 void add_training_settings(Settings& s, Values& v) {
