@@ -58,7 +58,6 @@ void add_network_settings(Settings& s, Values& v) {
   v.activation = to_string(n.activation);
   v.residual_blocks = n.residual_blocks;
   v.members = n.members;
-  s.add("network", "members", v.members, "Networks of this form whose mean is predicted", at_least(1));
   s.add("network", "bins", v.power.bins, "Bins of each feature's piecewise-linear encoding, 0 for none",
         Check<std::int64_t>([](const std::int64_t& bins) {
           return bins == 0 || (bins >= 2 && bins <= 1024) ? std::string() : std::string("0, or 2 to 1024");
