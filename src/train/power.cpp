@@ -104,7 +104,7 @@ void check_same_data(const PowerJob& job, const RunDirectory& run) {
 
 }  // namespace
 
-// Chosen on the validation rows of compactiv and specpower (docs/benchmarks.md has what they give).
+// Chosen by trials on compactiv and specpower; bench/accuracy/power.py measures what they give.
 PowerOptions::PowerOptions() {
   network.dropout = .1;
   network.members = 4;
