@@ -16,11 +16,17 @@ Eigen::Map<const Matrix<T>, 0, Stride> map(const Mat<const T>& m) {
 }
 
 template <class T, class Product>
-void finish(const Product& ab, const ProductEpilogue<T>& e, const Mat<T>& c) {
+void finish(Workspace& workspace, const Product& ab, const ProductEpilogue<T>& e, const Mat<T>& c) {
   if (c.rows == 0 || c.cols == 0) return;
-  Eigen::Map<Matrix<T>, 0, Stride> out(c.data, c.rows, c.cols, Stride(c.stride));
+  using Out = Eigen::Map<Matrix<T>, 0, Stride>;
+  Out out(c.data, c.rows, c.cols, Stride(c.stride));
   if (e.accumulate) {
-    out.noalias() += ab;
+    // Eigen would add a deep product to C in several steps; here C + AB is one addition, as it is where a
+    // team adds up the products of its members.
+    const Workspace::Scope scope(workspace);
+    Out product(workspace.take<T>(c.rows * c.cols), c.rows, c.cols, Stride(c.cols));
+    product.noalias() = ab;
+    out += product;
     return;
   }
   out.noalias() = ab;
@@ -32,18 +38,18 @@ void finish(const Product& ab, const ProductEpilogue<T>& e, const Mat<T>& c) {
 }  // namespace
 
 template <class T>
-void product(Workspace&, Mat<const T> a, Mat<const T> b, const ProductEpilogue<T>& e, Mat<T> c) {
-  finish<T>(map<T>(a) * map<T>(b), e, c);
+void product(Workspace& workspace, Mat<const T> a, Mat<const T> b, const ProductEpilogue<T>& e, Mat<T> c) {
+  finish<T>(workspace, map<T>(a) * map<T>(b), e, c);
 }
 
 template <class T>
-void product_at(Workspace&, Mat<const T> a, Mat<const T> b, const ProductEpilogue<T>& e, Mat<T> c) {
-  finish<T>(map<T>(a).transpose() * map<T>(b), e, c);
+void product_at(Workspace& workspace, Mat<const T> a, Mat<const T> b, const ProductEpilogue<T>& e, Mat<T> c) {
+  finish<T>(workspace, map<T>(a).transpose() * map<T>(b), e, c);
 }
 
 template <class T>
-void product_bt(Workspace&, Mat<const T> a, Mat<const T> b, const ProductEpilogue<T>& e, Mat<T> c) {
-  finish<T>(map<T>(a) * map<T>(b).transpose(), e, c);
+void product_bt(Workspace& workspace, Mat<const T> a, Mat<const T> b, const ProductEpilogue<T>& e, Mat<T> c) {
+  finish<T>(workspace, map<T>(a) * map<T>(b).transpose(), e, c);
 }
 
 #define EMSHAP_INSTANTIATE(T)                                                                             \
