@@ -23,9 +23,9 @@ EMSHAP_HD LossTerm<V> huber_error(V d, V delta) {
   using T = scalar_of<V>;
   const V size = abs(d);
   const V half(T(.5));
-  const auto inside = size <= delta;
-  return {select(inside, half * (d * d), delta * (size - half * delta)),
-          select(inside, d, copysign(delta, d))};
+  const auto outside = size > delta;  // false for NaN, which value and slope then pass on
+  return {select(outside, delta * (size - half * delta), half * (d * d)),
+          select(outside, copysign(delta, d), d)};
 }
 
 }  // namespace emshap::math
