@@ -13,35 +13,26 @@
 namespace emshap::cpu::EMSHAP_ISA {
 namespace {
 
-/// body(row, count) for each row, or once for all elements when no operand has gaps between its rows.
-template <class Body>
-EMSHAP_INLINE void for_spans(std::int64_t rows, std::int64_t cols, bool contiguous, const Body& body) {
-  if (contiguous) {
-    if (rows > 0) body(std::int64_t{0}, rows * cols);
-  } else {
-    for (std::int64_t r = 0; r < rows; ++r) body(r, cols);
-  }
-}
-
 template <class T, class U, class F>
 EMSHAP_INLINE void map(Mat<const T> x, Mat<U> y, const F& f) {
-  for_spans(x.rows, x.cols, x.contiguous() && y.contiguous(), [&](std::int64_t r, std::int64_t n) {
-    const T* in = x.row(r);
-    U* out = y.row(r);
-    EMSHAP_INDEPENDENT
-    for (std::int64_t i = 0; i < n; ++i) out[i] = f(in[i]);
-  });
+  for_each_span(x.rows, x.cols, x.contiguous() && y.contiguous(),
+                [&](std::int64_t r, std::int64_t n) EMSHAP_INLINE_LAMBDA {
+                  const T* in = x.row(r);
+                  U* out = y.row(r);
+                  EMSHAP_INDEPENDENT
+                  for (std::int64_t i = 0; i < n; ++i) out[i] = f(in[i]);
+                });
 }
 
 template <class T, class F>
 EMSHAP_INLINE void map(Mat<const T> a, Mat<const T> b, Mat<T> y, const F& f) {
-  for_spans(a.rows, a.cols, a.contiguous() && b.contiguous() && y.contiguous(),
-            [&](std::int64_t r, std::int64_t n) {
-              const T *p = a.row(r), *q = b.row(r);
-              T* out = y.row(r);
-              EMSHAP_INDEPENDENT
-              for (std::int64_t i = 0; i < n; ++i) out[i] = f(p[i], q[i]);
-            });
+  for_each_span(a.rows, a.cols, a.contiguous() && b.contiguous() && y.contiguous(),
+                [&](std::int64_t r, std::int64_t n) EMSHAP_INLINE_LAMBDA {
+                  const T *p = a.row(r), *q = b.row(r);
+                  T* out = y.row(r);
+                  EMSHAP_INDEPENDENT
+                  for (std::int64_t i = 0; i < n; ++i) out[i] = f(p[i], q[i]);
+                });
 }
 
 }  // namespace
@@ -49,7 +40,7 @@ EMSHAP_INLINE void map(Mat<const T> a, Mat<const T> b, Mat<T> y, const F& f) {
 template <class T>
 void fill(Context&, double value, Mat<T> y) {
   const T v = static_cast<T>(value);
-  for_spans(y.rows, y.cols, y.contiguous(), [&](std::int64_t r, std::int64_t n) {
+  for_each_span(y.rows, y.cols, y.contiguous(), [&](std::int64_t r, std::int64_t n) EMSHAP_INLINE_LAMBDA {
     T* out = y.row(r);
     for (std::int64_t i = 0; i < n; ++i) out[i] = v;
   });
@@ -59,6 +50,7 @@ template <class T>
 void fill_shared(Context& ctx, double value, Mat<T> y) {
   const Range own = member_range(ctx.team(), y.rows * y.cols);
   const T v = static_cast<T>(value);
+  ctx.team().barrier();
   for (std::int64_t i = own.begin; i < own.end; ++i) y.data[i] = v;
   ctx.team().barrier();
 }

@@ -12,6 +12,7 @@ template <class T>
 void adam_step(Context& ctx, const math::AdamFactors<double>& factors, Mat<const T> gradient,
                Mat<const T> gradient_scale, Mat<const T> decay_mask, Mat<T> w, Mat<T> m, Mat<T> v) {
   using V = NativePack<T>;
+  ctx.team().barrier();  // a member may still be reading w in the backward pass
   const T scale = gradient_scale.data != nullptr ? gradient_scale.data[0] : T(1);
   if (scale != T(0)) {
     const auto f = math::convert_factors<T>(factors);

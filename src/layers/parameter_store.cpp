@@ -214,14 +214,7 @@ void ParameterStore::find_trainable() {
 }
 
 void ParameterStore::clear_gradients(Context& ctx) {
-  // Whole cache lines to each member; the barriers keep the fill apart from the optimiser's reads before and
-  // the backward pass's sums after it.
-  Team& team = ctx.team();
-  const std::int64_t share = padded((size_ + team.size() - 1) / team.size());
-  const std::int64_t begin = std::min(size_, share * team.rank());
-  team.barrier();
-  ops::fill(ctx, 0, flat_range(gradients_, begin, std::min(share, size_ - begin)));
-  team.barrier();
+  ops::fill_shared(ctx, 0, gradients_);
 }
 
 void ParameterStore::clear_frozen_gradients(Context& ctx) {

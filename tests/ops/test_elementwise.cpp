@@ -1,6 +1,8 @@
 #include "emshap/ops/elementwise.h"
 
 #include <algorithm>
+#include <chrono>
+#include <thread>
 
 #include "op_test.h"
 
@@ -102,6 +104,20 @@ TEST_CASE("fill_shared fills a buffer that all members share") {
       });
       CHECK(y.values() == Values(static_cast<std::size_t>(n), 3.0));
     }
+}
+
+TEST_CASE("fill_shared waits for a member that still reads the buffer") {
+  const Values before = random_values(1000, 1);
+  Matrix y(before, 1, 1000, DType::f32);
+  TeamPool pool(2);
+  pool.run(128, [&](Context& ctx, const ShardPlan&) {
+    if (ctx.team().rank() == 1) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+      if (y.values() != before) throw NumericalError("the buffer changed while a member read it");
+    }
+    ops::fill_shared(ctx, 3, y.flat());
+  });
+  CHECK(y.values() == Values(1000, 3.0));
 }
 
 TEST_CASE("elementwise ops name the argument that does not fit") {

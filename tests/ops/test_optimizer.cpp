@@ -1,5 +1,8 @@
 #include "emshap/ops/optimizer.h"
 
+#include <chrono>
+#include <thread>
+
 #include "op_test.h"
 
 using namespace emshap;
@@ -169,6 +172,22 @@ TEST_CASE("updates have the same bits on every team and are complete for every m
         return all;
       });
     }
+}
+
+TEST_CASE("weights wait for a member that still reads them") {
+  const std::int64_t n = 1000;
+  const Values before = random_values(n, 2), none(static_cast<std::size_t>(n), 0.0);
+  Matrix gradient(random_values(n, 1), 1, n, DType::f32), w(before, 1, n, DType::f32),
+      m(none, 1, n, DType::f32), v(none, 1, n, DType::f32);
+  TeamPool pool(2);
+  pool.run(128, [&](Context& ctx, const ShardPlan&) {
+    if (ctx.team().rank() == 1) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+      if (w.values() != before) throw NumericalError("weights changed while a member read them");
+    }
+    ops::adam_step(ctx, {}, 1, gradient.flat(), TensorView(), TensorView(), w.flat(), m.flat(), v.flat());
+  });
+  CHECK(w.values() != before);
 }
 
 TEST_CASE("the optimiser names what does not fit") {

@@ -6,8 +6,8 @@
 namespace emshap::ops {
 
 EMSHAP_API void fill(Context& ctx, double value, TensorView y);
-/// The same for a contiguous tensor that all members of a team share, such as the gradient buffer: each member fills
-/// its range, and all wait until it is full.
+/// The same for a contiguous tensor that all members of a team share, such as the gradient buffer: once all have come,
+/// so that nobody reads it any more, each member fills its range, and all wait until it is full.
 EMSHAP_API void fill_shared(Context& ctx, double value, TensorView y);
 /// y = x; the element types may differ between f32 and f64.
 EMSHAP_API void copy(Context& ctx, ConstTensorView x, TensorView y);

@@ -1,6 +1,7 @@
 #pragma once
-// Updates over flat buffers of n elements, shared by all members of a team, who split them by ranges. When an op
-// returns, every member sees the whole result. Scalars (norm, scale) are private to each member, with the same bits.
+// Updates over flat buffers of n elements, shared by all members of a team, who split them by ranges. adam_step begins
+// once all members have come, so that nobody still reads the old weights; when an op returns, every member sees the
+// whole result. Scalars (norm, scale) are private to each member, with the same bits.
 #include "emshap/core/context.h"
 #include "emshap/core/tensor_view.h"
 
