@@ -143,10 +143,7 @@ PowerJob prepare_power(Source& source, const PowerOptions& options) {
 PowerResult train_power(const PowerJob& job, TeamPool& pool, RunDirectory* run, bool resume,
                         const std::string& config_toml, ProgressSink& sink, const StopToken* stop) {
   for (const auto& [level, text] : job.messages) sink.log(level, text);
-  if (run != nullptr) {
-    if (resume) check_same_data(job, *run);
-    write_inputs(job, *run, config_toml);
-  }
+  if (run != nullptr && resume) check_same_data(job, *run);
   PowerResult result;
   result.model.scaler = job.scaler;
   result.model.target = job.target;
@@ -164,6 +161,12 @@ PowerResult train_power(const PowerJob& job, TeamPool& pool, RunDirectory* run, 
                              power_architecture(job.options.network, job.scaler.hash()), config_toml,
                              job.options.checkpoint_seconds);
     if (resume) trainer.resume();
+    if (run != nullptr) {
+      // Only now: a resume that was refused must leave the run as it was.
+      std::error_code ignored;  // a checkpoint of what is overwritten must not be resumed as this run's
+      if (!resume) std::filesystem::remove(run->path(PowerFiles::checkpoint), ignored);
+      write_inputs(job, *run, config_toml);
+    }
     trainer.run();
     result.history = trainer.history();
     result.training = trainer.results().front();

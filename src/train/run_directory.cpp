@@ -118,7 +118,7 @@ RunDirectory RunDirectory::prepare(const fs::path& folder, const std::string& mo
   if (m.created.empty()) m.created = now_utc();
   m.version = version();
   m.status = "training";
-  run.save();
+  if (mode != RunMode::resume) run.save();  // a resume that is refused later leaves the folder as it was
   return run;
 }
 

@@ -186,6 +186,7 @@ TEST_CASE("train power: bad settings") {
   check_refused(w.train_on("data.csv", {"--train-fraction", "0.9"}), 2, {});
   check_refused(w.train_on("data.csv", {"--split", "group"}), 2, {"--group"});
   check_refused(w.train_on("data.csv", {"--resume", "--overwrite"}), 2, {});
+  check_refused(w.train_on("data.csv", {"--members", "4294967297"}), 2, {"--members", "1 to 1000"});
   check_refused(w.train({"--target", "y"}), 2, {"--data"});
   check_refused(w.train_on("data.csv", {"--device", "cuda:99"}), 4, {"cuda"});
   check_refused(w.train_on("data.csv", {"--device", "tpu"}), 2, {"tpu"});
@@ -206,9 +207,13 @@ TEST_CASE("train power: runs that are there, damaged or do not fit") {
   check_refused(w.train_on("data.csv"), 2, {"run", "--overwrite"});
   CHECK(w.train_on("data.csv", {"--overwrite"}).exit_code == 0);
   CHECK(w.train_on("data.csv", {"--resume"}).exit_code == 0);  // nothing left to do
+  const std::string manifest = read_file(w.at("run/manifest.json"));
   check_refused(w.train_on("data.csv", {"--resume", "--hidden", "32"}), 3, {PowerFiles::checkpoint});
   w.put("other.csv", sample_csv(401));
   check_refused(w.train_on("other.csv", {"--resume"}), 3, {"other.csv"});
+  // The finished run is as it was.
+  CHECK(read_file(w.at("run/manifest.json")) == manifest);
+  CHECK_NOTHROW(RunDirectory::open(w.at("run")).verified(PowerFiles::config));
 
   const std::string checkpoint = read_file(w.at("run") / PowerFiles::checkpoint);
   std::string damaged = checkpoint;
