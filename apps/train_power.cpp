@@ -2,6 +2,7 @@
 #include "train_power.h"
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <memory>
 
@@ -68,9 +69,9 @@ void add_network_settings(Settings& s, Values& v) {
   s.add("network", "batch-norm", n.batch_norm, "Batch normalisation after each linear map");
   s.add("network", "dropout", n.dropout, "Share of hidden values dropped in training", in_range(0, 1, true));
   s.add("network", "residual-blocks", v.residual_blocks, "Residual blocks after each hidden layer",
-        at_least(0));
+        between(0, 1000));
   s.add("network", "members", v.members, "Networks, differently initialised, whose mean is predicted",
-        at_least(1));
+        between(1, 1000));
 }
 
 void add_training_settings(Settings& s, Values& v) {

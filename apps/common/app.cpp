@@ -38,7 +38,7 @@ void add_common(Settings& settings, CommonOptions& o) {
       false;
   settings.add("common", "seed", o.seed, "Seed of all random numbers; the same seed gives the same result");
   settings.add("common", "threads", o.threads, "Threads, 0 for all processors; does not change results",
-               at_least(0));
+               between(0, 4096));
   settings.add("common", "device", o.device, "cpu, cuda, cuda:N or auto");
   settings.add("common", "quiet", o.quiet, "Print warnings and errors only");
   settings.add("common", "log-level", o.log_level, "debug, info, warning or error",

@@ -294,6 +294,10 @@ std::vector<std::string> Settings::option_names() const {
 Check<std::int64_t> at_least(std::int64_t low) {
   return [low](const std::int64_t& v) { return v >= low ? "" : fmt::format("{} or more", low); };
 }
+Check<std::int64_t> between(std::int64_t low, std::int64_t high) {
+  return
+      [=](const std::int64_t& v) { return v >= low && v <= high ? "" : fmt::format("{} to {}", low, high); };
+}
 Check<double> in_range(double low, double high, bool below_high) {
   return [=](const double& v) {
     const bool fits = v >= low && (below_high ? v < high : v <= high);

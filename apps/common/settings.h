@@ -68,6 +68,7 @@ class Settings {
 };
 
 Check<std::int64_t> at_least(std::int64_t low);
+Check<std::int64_t> between(std::int64_t low, std::int64_t high);
 /// low <= value <= high, or value < high with `below_high`.
 Check<double> in_range(double low, double high, bool below_high = false);
 Check<double> more_than(double low);
