@@ -166,6 +166,14 @@ void Pipeline::check_names(const std::vector<std::string>& names, const std::str
       source, names.size(), expected.size(), i + 1, shown(names), shown(expected)));
 }
 
+Pipeline Pipeline::first(std::size_t count) const {
+  Pipeline part;
+  part.input_names_ = input_names_;
+  for (std::size_t i = 0; i < std::min(count, steps_.size()); ++i)
+    part.add(steps_[i].first, steps_[i].second->clone());
+  return part;
+}
+
 void Pipeline::transform(const double* in, std::int64_t rows, double* out) const {
   run(in, rows, out, steps_.size());
   check_finite(out, rows, output_names(), block_row);

@@ -115,14 +115,10 @@ std::unique_ptr<Step> PiecewiseLinear::from_state(std::vector<std::string> names
 }
 
 void PiecewiseLinear::transform(const double* in, std::int64_t rows, double* out) const {
-  std::vector<double> row(
-      names_.size());  // out may be in only for one output per input, but that case is legal
-  for (std::int64_t r = 0; r < rows; ++r, in += names_.size()) {
-    std::copy_n(in, names_.size(), row.begin());
+  if (in == out) return;  // legal with one output per input only: no column is encoded
+  for (std::int64_t r = 0; r < rows; ++r, in += names_.size())
     for (const Output& o : outputs_)
-      *out++ =
-          std::min(std::max((row[static_cast<std::size_t>(o.source)] - o.shift) * o.slope, o.low), o.high);
-  }
+      *out++ = std::min(std::max((in[o.source] - o.shift) * o.slope, o.low), o.high);
 }
 
 void PiecewiseLinear::inverse(const double* in, std::int64_t rows, double* out) const {

@@ -28,10 +28,6 @@ void note_skipped(const Provenance& provenance, std::vector<std::pair<LogLevel, 
   }
 }
 
-PowerRows design(const PowerJob& job, std::span<const std::int64_t> rows) {
-  return {job.scaler.features.transform(job.table, rows), job.scaler.transform_target(job.table, rows)};
-}
-
 PowerPart measure(const PowerJob& job, const PowerModel& model, TeamPool& pool, const char* name,
                   const std::vector<std::int64_t>& rows) {
   PowerPart part;
@@ -149,8 +145,9 @@ PowerResult train_power(const PowerJob& job, TeamPool& pool, RunDirectory* run, 
   result.model.target = job.target;
   result.model.network = std::make_unique<PowerPredictor>(job.options.network, DType::f32, pool.device());
   {
-    PowerTask task(*result.model.network, design(job, job.split.train), design(job, job.split.validation),
-                   job.options.loss, job.options.huber_delta);
+    PowerTask task(*result.model.network, power_rows(job.scaler, job.table, job.split.train),
+                   power_rows(job.scaler, job.table, job.split.validation),
+                   final_encoding(job.scaler.features), job.options.loss, job.options.huber_delta);
     StageOptions stage = job.options.training;
     const auto batches = BatchPlan::make(task.training_rows(), stage.batch_size).count;
     stage.schedule.warmup_steps = std::llround(job.options.warmup_epochs * static_cast<double>(batches));

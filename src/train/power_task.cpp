@@ -1,5 +1,6 @@
 #include "train/power_task.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "core/memory.h"
@@ -7,43 +8,69 @@
 namespace emshap {
 namespace {
 
-/// Moves a float32 CPU tensor to `device`.
-Tensor moved(Tensor t, Device device) {
-  if (device.kind == DeviceKind::cpu) return t;
-  Tensor out(t.shape(), t.dtype(), device);
-  copy_bytes(out.view().data(), device, t.view().data(), Device{}, t.elements() * size_of(t.dtype()));
-  return out;
-}
+constexpr std::int64_t block_rows = 65536;      // rows of a table that are transformed at once
+constexpr std::int64_t validation_tile = 1024;  // validation rows that are encoded at once
 
-/// to (rows, copies * width): the rows named, each `copies` times side by side.
+/// The rows named, each `copies` times side by side: (rows, copies * width).
+template <class T>
 void gather(const Tensor& from, std::span<const std::int64_t> rows, std::int64_t copies, Tensor& to) {
   const std::int64_t width = from.cols();
-  to.ensure({static_cast<std::int64_t>(rows.size()), copies * width}, DType::f32);
-  const float* source = from.ptr<float>();
-  float* target = to.ptr<float>();
-  for (const std::int64_t row : rows) {
+  to.ensure({static_cast<std::int64_t>(rows.size()), copies * width}, dtype_of<T>());
+  const T* source = from.ptr<T>();
+  T* target = to.ptr<T>();
+  for (const std::int64_t row : rows)
     for (std::int64_t i = 0; i < copies; ++i, target += width)
-      std::memcpy(target, source + row * width, static_cast<std::size_t>(width) * sizeof(float));
-  }
+      std::memcpy(target, source + row * width, static_cast<std::size_t>(width) * sizeof(T));
 }
 
-void gather_to(Device device, const Tensor& from, std::span<const std::int64_t> rows, std::int64_t copies,
-               Tensor& staging, Tensor& to) {
-  if (device.kind == DeviceKind::cpu) return gather(from, rows, copies, to);
-  gather(from, rows, copies, staging);
-  to.ensure(staging.shape(), DType::f32, device);
-  copy_bytes(to.view().data(), device, staging.view().data(), Device{},
-             staging.elements() * size_of(DType::f32));
+void move_to(Device device, const Tensor& host, Tensor& to) {
+  to.ensure(host.shape(), host.dtype(), device);
+  copy_bytes(to.view().data(), device, host.view().data(), Device{}, host.elements() * size_of(host.dtype()));
 }
 
 }  // namespace
 
-PowerTask::PowerTask(PowerPredictor& network, PowerRows train, PowerRows validation, Loss loss,
-                     double huber_delta)
+const PiecewiseLinear* final_encoding(const Pipeline& features) {
+  return features.size() == 0 ? nullptr
+                              : dynamic_cast<const PiecewiseLinear*>(&features.step(features.size() - 1));
+}
+
+PowerRows power_rows(const Preprocessor& scaler, const Table& table, std::span<const std::int64_t> rows) {
+  scaler.features.check_names(table.feature_names(), table.provenance().source);
+  const std::size_t steps = scaler.features.size() - (final_encoding(scaler.features) != nullptr ? 1 : 0);
+  const Pipeline before = scaler.features.first(steps);
+  const auto count = static_cast<std::int64_t>(rows.size());
+  PowerRows result{Tensor({count, before.outputs()}, DType::f64), scaler.transform_target(table, rows)};
+  for (std::int64_t begin = 0; begin < count; begin += block_rows) {
+    const std::int64_t n = std::min(block_rows, count - begin);
+    const Tensor raw =
+        raw_features(table, rows.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(n)));
+    before.transform(raw, result.x.view().rows(begin, n));
+  }
+  return result;
+}
+
+PowerTask::PowerTask(PowerPredictor& network, PowerRows train, PowerRows validation,
+                     const PiecewiseLinear* encoding, Loss loss, double huber_delta)
     : network_(network), train_(std::move(train)), loss_(loss), delta_(huber_delta) {
-  const Device device = network.store().device();
-  validation_.x = moved(std::move(validation.x), device);
-  validation_.y = moved(std::move(validation.y), device);
+  if (encoding != nullptr) encoding_ = *encoding;
+  validation_.x = std::move(validation.x);
+  move_to(network.store().device(), validation.y, validation_.y);
+}
+
+void PowerTask::encode(Device device, Member& m, const double* from, std::int64_t rows) const {
+  const std::int64_t width = network_.options().features;
+  const double* values = from;
+  if (encoding_) {
+    m.encoded.ensure({rows, width}, DType::f64);
+    encoding_->transform(from, rows, m.encoded.ptr<double>());
+    values = m.encoded.ptr<double>();
+  }
+  Tensor& host = device.kind == DeviceKind::cpu ? m.x : m.host_x;
+  host.ensure({rows, width}, DType::f32);
+  float* to = host.ptr<float>();
+  for (std::int64_t i = 0; i < rows * width; ++i) to[i] = static_cast<float>(values[i]);
+  if (device.kind != DeviceKind::cpu) move_to(device, m.host_x, m.x);
 }
 
 std::vector<std::string> PowerTask::terms() const {
@@ -57,7 +84,10 @@ void PowerTask::prepare(int members, std::int64_t largest_batch) {
   members_ = std::vector<Member>(static_cast<std::size_t>(members));
   for (int rank = 0; rank < members; ++rank) {
     Member& m = members_[static_cast<std::size_t>(rank)];
-    m.x.ensure({largest_batch, train_.x.cols()}, DType::f32, device);
+    const std::int64_t rows = std::max(largest_batch, std::min(validation_tile, validation_rows()));
+    m.gathered.ensure({largest_batch, train_.x.cols()}, DType::f64);
+    m.x.ensure({rows, network_.options().features}, DType::f32, device);
+    if (encoding_) m.encoded.ensure({rows, network_.options().features}, DType::f64);
     m.y.ensure({largest_batch, columns}, DType::f32, device);
     m.prediction.ensure({largest_batch, columns}, DType::f32, device);
     m.gradient.ensure({largest_batch, columns}, DType::f32, device);
@@ -78,8 +108,11 @@ void PowerTask::step(Context& ctx, const ShardPlan& plan, const StepInfo& info, 
   const Device device = ctx.device();
   const std::int64_t columns =
       network_.options().members;  // each member of the network has a loss of its own
-  gather_to(device, train_.x, info.rows, 1, m.host_x, m.x);
-  gather_to(device, train_.y, info.rows, columns, m.host_y, m.y);
+  gather<double>(train_.x, info.rows, 1, m.gathered);
+  encode(device, m, m.gathered.ptr<double>(), plan.local_rows);
+  Tensor& targets = device.kind == DeviceKind::cpu ? m.y : m.host_y;
+  gather<float>(train_.y, info.rows, columns, targets);
+  if (device.kind != DeviceKind::cpu) move_to(device, m.host_y, m.y);
   m.prediction.ensure({plan.local_rows, columns}, DType::f32, device);
   m.gradient.ensure({plan.local_rows, columns}, DType::f32, device);
   m.cache.step = static_cast<std::uint64_t>(info.step);
@@ -93,7 +126,12 @@ void PowerTask::validate(TeamPool& pool, std::span<double> terms) {
     const int rank = ctx.team().rank();
     Member& m = members_[static_cast<std::size_t>(rank)];
     m.validation_prediction.ensure({plan.local_rows, 1}, DType::f32, ctx.device());
-    network_.infer(ctx, validation_.x.view().rows(plan.row_begin, plan.local_rows), m.validation_prediction);
+    for (std::int64_t begin = 0; begin < plan.local_rows; begin += validation_tile) {
+      const std::int64_t rows = std::min(validation_tile, plan.local_rows - begin);
+      encode(ctx.device(), m, validation_.x.ptr<double>() + (plan.row_begin + begin) * validation_.x.cols(),
+             rows);
+      network_.infer(ctx, m.x, m.validation_prediction.view().rows(begin, rows));
+    }
     losses(ctx, m.validation_prediction, validation_.y.view().rows(plan.row_begin, plan.local_rows), m.terms,
            TensorView());
     if (rank != 0) return;

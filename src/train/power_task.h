@@ -1,23 +1,34 @@
 #pragma once
 // The training step of the power predictor: gather rows, forward, loss, backward.
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "emshap/data/pipeline.h"
+#include "emshap/data/steps.h"
 #include "emshap/models/power_predictor.h"
 #include "emshap/ops/loss.h"
 #include "emshap/train/trainer.h"
 
 namespace emshap {
 
-/// Rows of features (R, F) and targets (R, 1), float32, in model units.
+/// What a step reads: features (R, P), float64, as they are before the piecewise-linear encoding, which makes
+/// them several times wider and is therefore done batch by batch; targets (R, 1), float32, in model units.
 struct PowerRows {
   Tensor x, y;
 };
 
-class PowerTask final : public TrainingTask {
+/// The encoding at the end of a pipeline, or null.
+EMSHAP_API const PiecewiseLinear* final_encoding(const Pipeline& features);
+EMSHAP_API PowerRows power_rows(const Preprocessor& scaler, const Table& table,
+                                std::span<const std::int64_t> rows);
+
+class EMSHAP_API PowerTask final : public TrainingTask {
  public:
-  /// `train` stays on the CPU and is gathered from; the validation rows are moved to the network's device.
-  PowerTask(PowerPredictor& network, PowerRows train, PowerRows validation, Loss loss, double huber_delta);
+  /// `encoding` is copied; null: the rows go to the network as they are. The rows stay on the CPU.
+  PowerTask(PowerPredictor& network, PowerRows train, PowerRows validation, const PiecewiseLinear* encoding,
+            Loss loss, double huber_delta);
 
   std::vector<std::string> terms() const override;
   ParameterStore& parameters() override { return network_.store(); }
@@ -31,11 +42,15 @@ class PowerTask final : public TrainingTask {
   void losses(Context& ctx, ConstTensorView prediction, ConstTensorView target, TensorView terms,
               TensorView gradient) const;
   struct Member {
-    Tensor host_x, host_y;  ///< gathered rows on their way to a GPU
+    Tensor gathered, encoded;  ///< (B, P) and (B, F), float64
+    Tensor host_x, host_y;     ///< rows on their way to a GPU
     Tensor x, y, prediction, gradient, validation_prediction, terms;
     PowerPredictor::Cache cache;
   };
+  /// m.x (rows, F) on the context's device from `rows` rows at `from` (rows, P).
+  void encode(Device device, Member& m, const double* from, std::int64_t rows) const;
   PowerPredictor& network_;
+  std::optional<PiecewiseLinear> encoding_;
   PowerRows train_, validation_;
   Loss loss_;
   double delta_;

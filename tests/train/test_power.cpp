@@ -166,11 +166,9 @@ TEST_CASE("power: a training step takes no memory after the second") {
   for (const int threads : {1, 2}) {
     TeamPool pool(threads);
     PowerPredictor network(job.options.network);
-    const auto rows = [&](const std::vector<std::int64_t>& part) {
-      return PowerRows{job.scaler.features.transform(job.table, part),
-                       job.scaler.transform_target(job.table, part)};
-    };
-    PowerTask task(network, rows(job.split.train), rows(job.split.validation), Loss::mse, 1);
+    PowerTask task(network, power_rows(job.scaler, job.table, job.split.train),
+                   power_rows(job.scaler, job.table, job.split.validation),
+                   final_encoding(job.scaler.features), Loss::mse, 1);
     Trainer trainer(pool, 1);
     StageOptions stage = job.options.training;
     stage.batch_size = 128;

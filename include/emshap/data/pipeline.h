@@ -29,6 +29,8 @@ class EMSHAP_API Pipeline {
   /// Throws ConfigError for a name used twice.
   void add(std::string name, std::unique_ptr<Step> step);
   std::size_t size() const { return steps_.size(); }
+  /// The pipeline of the first `count` steps.
+  Pipeline first(std::size_t count) const;
   const std::string& name(std::size_t i) const { return steps_[i].first; }
   const Step& step(std::size_t i) const { return *steps_[i].second; }
   /// The first step of this C++ type, or null.
