@@ -36,6 +36,7 @@ void Tensor::ensure(Shape shape, DType dtype, Device device) {
   const std::int64_t bytes = shape.elements() * size_of(dtype);
   if (bytes > capacity_bytes_ || device != device_) {
     release();
+    shape_ = Shape{0};  // what is left when there is no memory
     device_ = device;
     data_ = allocate_bytes(bytes, device);
     capacity_bytes_ = bytes;

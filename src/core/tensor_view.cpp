@@ -1,5 +1,7 @@
 #include "emshap/core/tensor_view.h"
 
+#include <limits>
+
 #include <fmt/format.h>
 
 #include "emshap/core/error.h"
@@ -19,10 +21,13 @@ std::int64_t size_of(DType dtype) { return dtype == DType::f64 ? 8 : 4; }
 
 Shape::Shape(std::initializer_list<std::int64_t> extents) {
   if (extents.size() > max_rank) throw ShapeError(fmt::format("shape has {} extents, at most {} are supported", extents.size(), max_rank));
+  std::int64_t room = std::numeric_limits<std::int64_t>::max() / 8;  // bytes of f64 must be countable
   for (const std::int64_t e : extents) {
     if (e < 0) throw ShapeError(fmt::format("shape has a negative extent {}", e));
     extent_[static_cast<std::size_t>(rank_++)] = e;
+    if (e > 0) room /= e;  // zeros do not hide the rest: rows() leaves the last extent out
   }
+  if (room == 0) throw ShapeError(fmt::format("shape {} has more elements than can be counted", str()));
 }
 
 std::int64_t Shape::elements() const {

@@ -172,6 +172,8 @@ std::vector<double> ParameterStore::get(BufferId id) const {
 }
 
 void ParameterStore::copy_from(const ParameterStore& other) {
+  require_allocated("ParameterStore::copy_from", true);
+  other.require_allocated("ParameterStore::copy_from", true);
   if (layout() != other.layout())
     throw ShapeError(fmt::format("parameters differ:\n{}expected\n{}", other.layout(), layout()));
   for (const Entry& e : parameters_) write(values_, e, read(other.values_, e));

@@ -61,6 +61,11 @@ TEST_CASE("values go in and out in double, rounded to the store's type") {
     CHECK(other.store.get(other.bias) == expected);
     CHECK(other.store.get(other.mean) == std::vector<double>(5, 2.5));
   }
+  ParameterStore bare, filled;
+  for (ParameterStore* store : {&bare, &filled}) store->add("w", {2}, Decay::yes);
+  filled.allocate(DType::f32);
+  CHECK_THROWS_AS(bare.copy_from(filled), ConfigError);
+  CHECK_THROWS_AS(filled.copy_from(bare), ConfigError);
 }
 
 TEST_CASE("gradients are cleared by any team") {

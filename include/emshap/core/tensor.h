@@ -9,7 +9,7 @@ namespace emshap {
 class EMSHAP_API Tensor {
  public:
   Tensor() = default;
-  /// Uninitialised elements.
+  /// Uninitialised elements. Throws Error (environment) when there is no memory, as do all functions that take some.
   explicit Tensor(Shape shape, DType dtype = DType::f32, Device device = {});
   ~Tensor();
   Tensor(Tensor&& other) noexcept;
@@ -18,6 +18,7 @@ class EMSHAP_API Tensor {
   Tensor& operator=(const Tensor&) = delete;
 
   static Tensor zeros(Shape shape, DType dtype = DType::f32, Device device = {});
+  /// On the CPU. Throws ShapeError unless there are as many values as elements.
   template <class T>
   static Tensor from(const std::vector<T>& values, Shape shape) {
     return copy_of(values.data(), static_cast<std::int64_t>(values.size()), shape, dtype_of<T>());
@@ -25,7 +26,7 @@ class EMSHAP_API Tensor {
   Tensor clone() const;
 
   /// Gives the tensor this shape, type and device; memory is taken anew only when it does not fit (elements are
-  /// then uninitialised). Caches call this each step, so that a step allocates nothing once sizes are known.
+  /// then uninitialised; empty after an error). Caches call this each step, so that a step allocates nothing once sizes are known.
   void ensure(Shape shape, DType dtype, Device device = {});
 
   TensorView view() { return TensorView(data_, shape_, dtype_, device_); }

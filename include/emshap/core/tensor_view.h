@@ -29,6 +29,7 @@ class EMSHAP_API Shape {
  public:
   static constexpr int max_rank = 4;
   Shape() = default;
+  /// Throws ShapeError for more than four extents, a negative one, or 2^60 elements and more.
   Shape(std::initializer_list<std::int64_t> extents);
   int rank() const { return rank_; }
   std::int64_t operator[](int axis) const { return extent_[static_cast<std::size_t>(axis)]; }
@@ -49,6 +50,7 @@ class EMSHAP_API Shape {
 class EMSHAP_API ConstTensorView {
  public:
   ConstTensorView() = default;
+  /// `row_stride` in elements, -1 for rows without gaps. Throws ShapeError when it is less than a row.
   ConstTensorView(const void* data, Shape shape, DType dtype, Device device = {}, std::int64_t row_stride = -1);
 
   const Shape& shape() const { return shape_; }
