@@ -10,11 +10,6 @@
 namespace emshap::cpu::EMSHAP_ISA {
 namespace {
 
-template <class T>
-EMSHAP_INLINE Mat<T> rows_of(const Mat<T>& m, const Shard& s) {
-  return {m.row(s.begin), s.rows, m.cols, m.stride};
-}
-
 /// Runs `body` on row blocks whose cut does not depend on the number of threads. Register tiles give a row
 /// the same bits in any block, so one block does; Eigen's choice of kernel depends on the number of rows, and
 /// gets blocks of 64 rows, at whose multiples every member's rows and every tile of rows begin.

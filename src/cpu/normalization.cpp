@@ -12,11 +12,6 @@
 namespace emshap::cpu::EMSHAP_ISA {
 namespace {
 
-template <class T>
-EMSHAP_INLINE Mat<T> rows_of(Mat<T> m, Shard s) {
-  return {m.row(s.begin), s.rows, m.cols, m.stride};
-}
-
 /// What the normalisation does to a column: y = (x - centre) scale + shift.
 template <class T>
 struct ColumnMap {

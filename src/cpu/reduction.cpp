@@ -13,8 +13,7 @@ void sum_over_rows(Context& ctx, Mat<const T> x, Mat<T> out) {
   const Workspace::Scope scope(ctx.workspace());
   T* partials = ctx.workspace().take<T>(plan.local_shards * x.cols);
   for (std::int64_t i = 0; i < plan.local_shards; ++i) {
-    const Shard s = plan.shard(i);
-    column_sums(Mat<const T>{x.row(s.begin), s.rows, x.cols, x.stride}, partials + i * x.cols);
+    column_sums(rows_of(x, plan.shard(i)), partials + i * x.cols);
   }
   ShardSums<T> sums(ctx, partials, plan.local_shards, x.cols);
   sums.store(0, x.cols, out.data);

@@ -15,6 +15,12 @@
 
 namespace emshap::cpu::EMSHAP_ISA {
 
+/// The rows of a shard.
+template <class T>
+EMSHAP_INLINE Mat<T> rows_of(const Mat<T>& m, const Shard& s) {
+  return {m.row(s.begin), s.rows, m.cols, m.stride};
+}
+
 struct Range {
   std::int64_t begin = 0;
   std::int64_t end = 0;

@@ -12,19 +12,19 @@
 #include "emshap/core/context.h"
 #include "emshap/core/error.h"
 #include "emshap/core/tensor.h"
+#include "support/devices.h"
 
 namespace emshap::test {
 
 using Values = std::vector<double>;
 
 inline std::vector<Backend> levels() {
-  std::vector<Backend> available;
-  for (Backend b : {Backend::cpu_v2, Backend::cpu_v3, Backend::cpu_v4, Backend::cpu_eigen})
-    if (cpu_backend_available(b)) available.push_back(b);
-  return available;
+  return cpu_levels();
 }
 
-inline std::string name_of(Backend level) { return to_string(level); }
+inline std::string name_of(Backend level) {
+  return to_string(level);
+}
 
 /// Sizes where loops over rows and columns turn over.
 inline const std::vector<std::int64_t> row_sizes{0, 1, 2, 31, 32, 33, 63, 64, 65, 129, 2049};

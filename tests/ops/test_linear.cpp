@@ -8,6 +8,7 @@
 #include "emshap/core/error.h"
 #include "emshap/core/tensor.h"
 #include "emshap/ops/linear.h"
+#include "support/devices.h"
 
 using namespace emshap;
 
@@ -39,13 +40,6 @@ struct Strided {
   Tensor tensor;
   TensorView view;
 };
-
-std::vector<Backend> levels() {
-  std::vector<Backend> all;
-  for (Backend b : {Backend::cpu_v2, Backend::cpu_v3, Backend::cpu_v4, Backend::cpu_eigen})
-    if (cpu_backend_available(b)) all.push_back(b);
-  return all;
-}
 
 double worst(const MatrixD& got, const MatrixD& expected) {
   if (got.size() == 0) return 0;
@@ -94,7 +88,7 @@ void check_products(Backend backend, std::int64_t m, std::int64_t k, std::int64_
 }  // namespace
 
 TEST_CASE("products equal Eigen's in double at sizes where tiles and vectors turn over") {
-  for (const Backend backend : levels()) {
+  for (const Backend backend : test::cpu_levels()) {
     for (const std::int64_t m : {0, 1, 2, 5, 6, 7, 12, 13, 31, 32, 33, 63, 64, 65, 129})
       for (const auto& [k, n] : std::vector<std::pair<std::int64_t, std::int64_t>>{{0, 5},
                                                                                    {1, 1},
@@ -117,7 +111,7 @@ TEST_CASE("products equal Eigen's in double at sizes where tiles and vectors tur
 }
 
 TEST_CASE("activations after a product equal the activation op") {
-  for (const Backend backend : levels()) {
+  for (const Backend backend : test::cpu_levels()) {
     Context ctx(backend);
     Strided<float> x(33, 20, 0, 1), w(20, 17, 0, 2), y(33, 17, 0, 3), z(33, 17, 0, 4);
     for (const Activation a :
@@ -131,7 +125,7 @@ TEST_CASE("activations after a product equal the activation op") {
 }
 
 TEST_CASE("a row's bits do not depend on the batch it is in, except with Eigen's products") {
-  for (const Backend backend : levels()) {
+  for (const Backend backend : test::cpu_levels()) {
     if (backend == Backend::cpu_eigen) continue;
     Context ctx(backend);
     Strided<float> x(129, 37, 0, 1), w(37, 21, 0, 2), whole(129, 21, 0, 3), part(129, 21, 0, 3);
@@ -148,7 +142,7 @@ TEST_CASE("a row's bits do not depend on the batch it is in, except with Eigen's
 }
 
 TEST_CASE("bits do not depend on the number of threads") {
-  for (const Backend backend : levels()) {
+  for (const Backend backend : test::cpu_levels()) {
     // 1 column: Eigen's products with a vector add to their result in several steps; 40000 rows: shards
     // deeper than the blocks of its products with a matrix.
     for (const auto& [rows, columns] : std::vector<std::pair<std::int64_t, std::int64_t>>{
