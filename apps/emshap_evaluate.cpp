@@ -110,14 +110,22 @@ void evaluate(const Options& o, app::Session& session) {
   result.model = model.about;
   result.unit = model.unit;
   const fs::path folder = o.out.empty() ? fs::path(o.run) / "evaluation" : fs::path(o.out);
+  // Before anything is written: the baseline may be what the last evaluation left in the same folder.
+  std::string verdict;
+  std::optional<QualityError> worse;
+  try {
+    if (!o.baseline.empty()) verdict = report::check_gate(evaluation_json(result, table), o.baseline, o.gate);
+  } catch (const QualityError& e) {
+    worse = e;
+  }
   report::Plotter plotter({}, session.sink());
   write_evaluation(result, table, folder, o.plots ? &plotter : nullptr);
   std::vector<std::pair<std::string, RegressionMetrics>> metrics;
   for (const report::EvaluatedPart& part : result.parts) metrics.emplace_back(part.name, part.metrics);
   session.print(report::metrics_table(metrics));
   session.print(fmt::format("Evaluation: {}\n", folder.string()));
-  if (!o.baseline.empty())
-    session.print(report::check_gate(evaluation_json(result, table), o.baseline, o.gate) + "\n");
+  if (worse) throw QualityError(*worse);
+  if (!verdict.empty()) session.print(verdict + "\n");
 }
 
 }  // namespace

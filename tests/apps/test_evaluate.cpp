@@ -154,6 +154,15 @@ TEST_CASE("the quality gate ends with exit code 5 when the model is worse") {
   CHECK(worse.exit_code == 5);
   CHECK(worse.says("emshap_evaluate: quality gate: the model is worse than the baseline: test rmse"));
   CHECK(fs::exists(workspace() / "gate" / "metrics.json"));
+
+  // The baseline may lie in the very folder that is written to: it is read first.
+  fs::create_directories(workspace() / "again");
+  fs::copy_file(workspace() / "baseline.json", workspace() / "again" / "metrics.json");
+  CHECK(
+      run_app("emshap_evaluate",
+              {"--run", "run", "--out", "again", "--no-plots", "--baseline", "again", "--tolerance", "0.05"},
+              workspace())
+          .exit_code == 5);
 }
 
 TEST_CASE("what cannot be evaluated is named, with the right exit code") {
