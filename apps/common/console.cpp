@@ -2,8 +2,10 @@
 
 #include <unistd.h>
 
+#include <cerrno>
 #include <cmath>
 #include <cstdio>
+#include <cstring>
 
 #include <fmt/format.h>
 #include <spdlog/sinks/basic_file_sink.h>
@@ -135,8 +137,9 @@ void Console::add_file(const std::filesystem::path& file) {
 void Console::print(const std::string& text) {
   if (quiet_) return;
   clear_line();
-  std::fputs(text.c_str(), stdout);
-  std::fflush(stdout);
+  if (std::fputs(text.c_str(), stdout) < 0 || std::fflush(stdout) != 0)
+    throw IoError(fmt::format("results could not be written to stdout: {}", std::strerror(errno)),
+                  ErrorKind::environment);
 }
 
 void Console::error(const std::string& text) {
