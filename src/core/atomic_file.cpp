@@ -18,6 +18,15 @@ constexpr std::size_t buffer_bytes = 1 << 16;
 }
 
 AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)) {
+  // A rename would put a file in the place of a device or pipe; a folder would refuse it after all the work.
+  std::error_code ignored;
+  const auto there = std::filesystem::status(path_, ignored).type();
+  if (there == std::filesystem::file_type::directory) fail("created", EISDIR);
+  if (there != std::filesystem::file_type::regular && std::filesystem::exists(path_, ignored))
+    throw IoError(
+        fmt::format("file {} could not be created: a device or pipe is there, expected a file or nothing",
+                    path_.string()),
+        ErrorKind::environment);
   temporary_ = path_;
   temporary_ += fmt::format(".tmp{}", ::getpid());
   descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);

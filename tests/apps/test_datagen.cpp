@@ -1,6 +1,8 @@
 #include <doctest/doctest.h>
+#include <sys/stat.h>
 
 #include <algorithm>
+#include <filesystem>
 
 #include "app_runner.h"
 #include "emshap/core/atomic_file.h"
@@ -47,6 +49,18 @@ TEST_CASE("the same seed gives the same file, more rows continue it") {
   CHECK(make("900", "1", "d.csv").substr(0, a.size()) == a);
   const std::string none = make("0", "1", "e.csv");
   CHECK(std::count(none.begin(), none.end(), '\n') == 1);
+}
+
+TEST_CASE("devices, pipes and folders are not replaced by a file") {
+  const report::TemporaryFolder folder;
+  const auto target = folder.path() / "pipe";
+  REQUIRE(::mkfifo(target.c_str(), 0600) == 0);
+  const auto run = run_app("emshap_datagen", {"--rows", "5", "--out", "pipe"}, folder.path());
+  CHECK(run.exit_code == 4);
+  CHECK(run.says("pipe could not be created"));
+  CHECK(std::filesystem::is_fifo(target));
+  std::filesystem::create_directory(folder.path() / "folder");
+  CHECK(run_app("emshap_datagen", {"--rows", "5", "--out", "folder"}, folder.path()).exit_code == 4);
 }
 
 TEST_CASE("missing cells are empty") {
