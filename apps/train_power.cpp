@@ -46,7 +46,7 @@ void add_data_settings(Settings& s, Values& v) {
         one_of({"error", "drop"}));
   s.add("data", "split", v.split, "How rows are split: row (at random), time or group",
         one_of({"row", "time", "group"}));
-  s.add("data", "train-fraction", v.power.split.train, "Share of all rows for training", in_range(0, 1));
+  s.add("data", "train-fraction", v.power.split.train, "Share of all rows for training", more_than(0));
   s.add("data", "validation-fraction", v.power.split.validation, "Share of all rows for validation",
         in_range(0, 1));
   s.add("data", "test-fraction", v.power.split.test, "Share of all rows for the test", in_range(0, 1));
@@ -79,8 +79,9 @@ void add_training_settings(Settings& s, Values& v) {
   StageOptions& t = p.training;
   v.schedule = to_string(t.schedule.kind);
   v.loss = to_string(p.loss);
-  s.add("training", "epochs", t.epochs, "Passes over the training rows, at most", at_least(1));
-  s.add("training", "max-steps", t.max_steps, "Steps, at most; 0: as many as the epochs have", at_least(0));
+  s.add("training", "epochs", t.epochs, "Passes over the training rows, at most", between(1, 1000000000));
+  s.add("training", "max-steps", t.max_steps, "Steps, at most; 0: as many as the epochs have",
+        between(0, 1000000000000000));
   s.add("training", "batch-size", t.batch_size, "Rows of a step", at_least(1));
   s.add("training", "learning-rate", t.adam.learning_rate, "Largest learning rate", more_than(0));
   s.add("training", "weight-decay", t.adam.weight_decay, "Decoupled weight decay (AdamW)", in_range(0, 1));
@@ -127,7 +128,6 @@ void parse_texts(Values& v) {
   v.power.training.schedule.kind = parse_schedule(v.schedule);
   if (v.resume && v.overwrite) throw ConfigError("--resume and --overwrite exclude each other");
   if (v.split == "group" && v.columns.group.empty()) throw ConfigError("--split group needs --group COLUMN");
-  if (v.split == "time" && v.columns.time.empty()) throw ConfigError("--split time needs --time COLUMN");
 }
 
 /// Writes the ONNX file and compares it with the network on raw rows.
@@ -192,6 +192,8 @@ void train(Values& v, Session& session) {
     session.sink().log(LogLevel::info,
                        fmt::format("no features, as they name rows: {}; --features says otherwise",
                                    fmt::join(row_names, ", ")));
+  if (v.split == "time" && v.columns.time.empty())
+    throw ConfigError("--split time needs --time COLUMN, as no column is named time or timestamp");
   CsvSource source(v.data, v.columns);
   const PowerJob job = prepare_power(source, v.power);
   RunDirectory run = RunDirectory::prepare(folder, PowerFiles::model, mode);

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <new>
 #include <optional>
+#include <system_error>
 #include <thread>
 
 #include <fmt/format.h>
@@ -152,6 +153,9 @@ int App::run(int argc, char** argv) {
     return fail(exit_code(e.kind()), e.what());
   } catch (const std::bad_alloc&) {
     return fail(exit_code(ErrorKind::environment), "out of memory; use fewer rows or a smaller batch");
+  } catch (const std::system_error& e) {  // threads, folders that may not be entered
+    return fail(exit_code(ErrorKind::environment),
+                fmt::format("the system refused what was asked of it: {}", e.what()));
   } catch (const std::exception& e) {
     return fail(exit_code(ErrorKind::internal), e.what());
   } catch (...) {

@@ -187,6 +187,10 @@ TEST_CASE("train power: bad settings") {
   check_refused(w.train_on("data.csv", {"--split", "group"}), 2, {"--group"});
   check_refused(w.train_on("data.csv", {"--resume", "--overwrite"}), 2, {});
   check_refused(w.train_on("data.csv", {"--members", "4294967297"}), 2, {"--members", "1 to 1000"});
+  check_refused(w.train_on("data.csv", {"--max-steps", "9223372036854775807"}), 2, {"--max-steps"});
+  check_refused(w.train_on("data.csv", {"--train-fraction", "0", "--test-fraction", "0.9"}), 2,
+                {"--train-fraction"});
+  check_refused(w.train_on("data.csv", {"--split", "time"}), 2, {"--time"});
   check_refused(w.train({"--target", "y"}), 2, {"--data"});
   check_refused(w.train_on("data.csv", {"--device", "cuda:99"}), 4, {"cuda"});
   check_refused(w.train_on("data.csv", {"--device", "tpu"}), 2, {"tpu"});
