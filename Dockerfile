@@ -20,7 +20,6 @@ COPY scripts/docker-entrypoint.sh /usr/local/bin/emshap
 COPY scripts/demo.sh /opt/emshap/bin/emshap_demo
 ENV PATH=/opt/emshap/bin:$PATH
 USER emshap
-VOLUME /data
 WORKDIR /data
 ENTRYPOINT ["/usr/local/bin/emshap"]
 CMD ["help"]

@@ -12,7 +12,7 @@ if(ALL)
   file(READ ${PAGE} page)
   string(REGEX MATCHALL "--[a-z][a-z0-9-]+" options "${page}")
   list(REMOVE_DUPLICATES options)
-  list(REMOVE_ITEM options --preset --build --install --prefix --minimal --rm)  # of cmake, docker and our scripts
+  list(REMOVE_ITEM options --preset --build --install --prefix --minimal --rm --user)  # of cmake, docker and our scripts
   set(unknown)
   foreach(option IN LISTS options)
     if(NOT help MATCHES "${option}[^a-z0-9-]")
