@@ -163,6 +163,7 @@ PowerResult train_power(const PowerJob& job, TeamPool& pool, RunDirectory* run, 
       std::error_code ignored;  // a checkpoint of what is overwritten must not be resumed as this run's
       if (!resume) std::filesystem::remove(run->path(PowerFiles::checkpoint), ignored);
       write_inputs(job, *run, config_toml);
+      if (!resume) trainer.save();  // from now on, a run that is killed can be resumed
     }
     trainer.run();
     result.history = trainer.history();
