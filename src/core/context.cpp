@@ -27,8 +27,9 @@ ShardPlan Context::plan(std::int64_t rows) const {
   if (!in_team_) return ShardPlan::make(rows, 0, 1);
   if (rows == batch_.local_rows) return batch_;
   if (batch_.local_rows == 0 || rows % batch_.local_rows != 0)
-    throw ShapeError(fmt::format("an op got {} rows, expected a multiple of the {} rows that this team member owns", rows,
-                                 batch_.local_rows));
+    throw ShapeError(
+        fmt::format("an op got {} rows, expected a multiple of the {} rows that this team member owns", rows,
+                    batch_.local_rows));
   return batch_.times(rows / batch_.local_rows);
 }
 

@@ -14,8 +14,9 @@ namespace {
 #if defined(__x86_64__)
 // What x86-64-v2, v3 and v4 ask for; the compiler's own test of the operating system's support is included.
 bool has_v2() {
-  return __builtin_cpu_supports("sse3") && __builtin_cpu_supports("ssse3") && __builtin_cpu_supports("sse4.1") &&
-         __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt");
+  return __builtin_cpu_supports("sse3") && __builtin_cpu_supports("ssse3") &&
+         __builtin_cpu_supports("sse4.1") && __builtin_cpu_supports("sse4.2") &&
+         __builtin_cpu_supports("popcnt");
 }
 bool has_v3() {
   return has_v2() && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
@@ -27,9 +28,15 @@ bool has_v4() {
          __builtin_cpu_supports("avx512vl");
 }
 #else
-bool has_v2() { return false; }
-bool has_v3() { return false; }
-bool has_v4() { return false; }
+bool has_v2() {
+  return false;
+}
+bool has_v3() {
+  return false;
+}
+bool has_v4() {
+  return false;
+}
 #endif
 
 Backend choose() {
@@ -53,22 +60,32 @@ Backend choose() {
 
 const char* to_string(Backend backend) {
   switch (backend) {
-    case Backend::cpu_v2: return "v2";
-    case Backend::cpu_v3: return "v3";
-    case Backend::cpu_v4: return "v4";
-    case Backend::cpu_eigen: return "eigen";
-    case Backend::cuda: return "cuda";
+    case Backend::cpu_v2:
+      return "v2";
+    case Backend::cpu_v3:
+      return "v3";
+    case Backend::cpu_v4:
+      return "v4";
+    case Backend::cpu_eigen:
+      return "eigen";
+    case Backend::cuda:
+      return "cuda";
   }
   return "?";
 }
 
 bool cpu_backend_available(Backend backend) {
   switch (backend) {
-    case Backend::cpu_v2: return has_v2();
-    case Backend::cpu_v3: return has_v3();
-    case Backend::cpu_v4: return has_v4();
-    case Backend::cpu_eigen: return true;
-    case Backend::cuda: return false;
+    case Backend::cpu_v2:
+      return has_v2();
+    case Backend::cpu_v3:
+      return has_v3();
+    case Backend::cpu_v4:
+      return has_v4();
+    case Backend::cpu_eigen:
+      return true;
+    case Backend::cuda:
+      return false;
   }
   return false;
 }
@@ -78,7 +95,9 @@ Backend cpu_backend() {
   return chosen;
 }
 
-int cuda_device_count() { return cuda_runtime::device_count(); }
+int cuda_device_count() {
+  return cuda_runtime::device_count();
+}
 
 Device parse_device(const std::string& text) {
   if (text == "cpu") return {};
@@ -92,9 +111,12 @@ Device parse_device(const std::string& text) {
     }
     if (ok) {
       const int count = cuda_device_count();
-      if (count == 0) throw DeviceError(fmt::format("device '{}' was asked for but {}", text, cuda_runtime::why_no_device()));
+      if (count == 0)
+        throw DeviceError(
+            fmt::format("device '{}' was asked for but {}", text, cuda_runtime::why_no_device()));
       if (index >= count)
-        throw DeviceError(fmt::format("device '{}' was asked for but there are only {} CUDA devices", text, count));
+        throw DeviceError(
+            fmt::format("device '{}' was asked for but there are only {} CUDA devices", text, count));
       return {DeviceKind::cuda, index};
     }
   }

@@ -15,7 +15,9 @@ namespace {
 std::atomic<std::int64_t> allocations{0};
 }
 
-std::int64_t allocation_count() { return allocations.load(std::memory_order_relaxed); }
+std::int64_t allocation_count() {
+  return allocations.load(std::memory_order_relaxed);
+}
 
 void* allocate_bytes(std::int64_t bytes, Device device) {
   if (bytes <= 0) return nullptr;

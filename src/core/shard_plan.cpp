@@ -4,7 +4,8 @@
 
 namespace emshap {
 namespace {
-constexpr std::int64_t row_quantum = 64;  // a shard is a multiple of this: whole register tiles, whole cache lines
+constexpr std::int64_t row_quantum =
+    64;  // a shard is a multiple of this: whole register tiles, whole cache lines
 constexpr std::int64_t most_shards = 32;  // bounds the memory and the sums of per-shard partials
 }  // namespace
 

@@ -12,7 +12,8 @@
 namespace emshap {
 namespace {
 
-constexpr int spins_before_sleep = 4000;  // some ten microseconds: longer than a step's waits, short for a time slice
+constexpr int spins_before_sleep =
+    4000;  // some ten microseconds: longer than a step's waits, short for a time slice
 
 void pause_cpu() {
 #if defined(__x86_64__)
@@ -35,7 +36,9 @@ bool spin_until(const Done& done, int spins) {
 }  // namespace
 
 struct TeamState {
-  explicit TeamState(int members) : slots{std::vector<void*>(static_cast<std::size_t>(members)), std::vector<void*>(static_cast<std::size_t>(members))} {}
+  explicit TeamState(int members)
+      : slots{std::vector<void*>(static_cast<std::size_t>(members)),
+              std::vector<void*>(static_cast<std::size_t>(members))} {}
 
   void wait(int size) {
     const std::uint32_t generation = phase.load(std::memory_order_acquire);
@@ -44,7 +47,9 @@ struct TeamState {
       phase.fetch_add(1, std::memory_order_acq_rel);
       phase.notify_all();
     } else {
-      const auto passed = [&] { return phase.load(std::memory_order_acquire) != generation || aborted.load(std::memory_order_acquire); };
+      const auto passed = [&] {
+        return phase.load(std::memory_order_acquire) != generation || aborted.load(std::memory_order_acquire);
+      };
       while (!spin_until(passed, spins)) phase.wait(generation, std::memory_order_acquire);
     }
     if (aborted.load(std::memory_order_acquire)) throw TeamAborted{};
@@ -59,7 +64,8 @@ struct TeamState {
   std::atomic<std::uint32_t> phase{0};
   std::atomic<int> arrived{0};
   std::atomic<bool> aborted{false};
-  std::vector<void*> slots[2];  // two sets in turn: a member may fill the next while another still reads the last
+  std::vector<void*>
+      slots[2];  // two sets in turn: a member may fill the next while another still reads the last
   int spins = spins_before_sleep;
 };
 
@@ -97,7 +103,8 @@ struct TeamPool::Impl {
 
   template <class Target>
   void start(int threads, Target target) {
-    if (threads < 0) throw ConfigError(fmt::format("threads is {}, expected 0 (all processors) or more", threads));
+    if (threads < 0)
+      throw ConfigError(fmt::format("threads is {}, expected 0 (all processors) or more", threads));
     if (threads == 0) threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
     for (int i = 0; i < threads; ++i) contexts.push_back(std::make_unique<Context>(target));
     state = std::make_unique<TeamState>(threads);
@@ -153,7 +160,8 @@ struct TeamPool::Impl {
 
   void run(std::int64_t batch_rows, const std::function<void(Context&, const ShardPlan&)>& what) {
     const auto shards = ShardPlan::make(batch_rows, 0, 1).total_shards;
-    members = static_cast<int>(std::max<std::int64_t>(1, std::min<std::int64_t>(shards, static_cast<std::int64_t>(contexts.size()))));
+    members = static_cast<int>(std::max<std::int64_t>(
+        1, std::min<std::int64_t>(shards, static_cast<std::int64_t>(contexts.size()))));
     rows = batch_rows;
     body = &what;
     error = nullptr;
@@ -167,7 +175,8 @@ struct TeamPool::Impl {
       }
       wake.notify_all();
       member(0);
-      for (int left = running.load(std::memory_order_acquire); left != 0; left = running.load(std::memory_order_acquire)) {
+      for (int left = running.load(std::memory_order_acquire); left != 0;
+           left = running.load(std::memory_order_acquire)) {
         if (!spin_until([&] { return running.load(std::memory_order_acquire) != left; }, state->spins))
           running.wait(left, std::memory_order_acquire);
       }
@@ -181,12 +190,24 @@ struct TeamPool::Impl {
 TeamPool::TeamPool(int threads, Device device) : impl_(std::make_unique<Impl>()) {
   impl_->start(device.kind == DeviceKind::cuda ? 1 : threads, device);
 }
-TeamPool::TeamPool(int threads, Backend backend) : impl_(std::make_unique<Impl>()) { impl_->start(threads, backend); }
+TeamPool::TeamPool(int threads, Backend backend) : impl_(std::make_unique<Impl>()) {
+  impl_->start(threads, backend);
+}
 TeamPool::~TeamPool() = default;
-int TeamPool::threads() const { return static_cast<int>(impl_->contexts.size()); }
-Device TeamPool::device() const { return impl_->contexts.front()->device(); }
-Context& TeamPool::main() { return *impl_->contexts.front(); }
-Context& TeamPool::context(int rank) { return *impl_->contexts.at(static_cast<std::size_t>(rank)); }
-void TeamPool::run(std::int64_t rows, const std::function<void(Context&, const ShardPlan&)>& body) { impl_->run(rows, body); }
+int TeamPool::threads() const {
+  return static_cast<int>(impl_->contexts.size());
+}
+Device TeamPool::device() const {
+  return impl_->contexts.front()->device();
+}
+Context& TeamPool::main() {
+  return *impl_->contexts.front();
+}
+Context& TeamPool::context(int rank) {
+  return *impl_->contexts.at(static_cast<std::size_t>(rank));
+}
+void TeamPool::run(std::int64_t rows, const std::function<void(Context&, const ShardPlan&)>& body) {
+  impl_->run(rows, body);
+}
 
 }  // namespace emshap

@@ -9,11 +9,17 @@
 
 namespace emshap {
 
-Tensor::Tensor(Shape shape, DType dtype, Device device) { ensure(shape, dtype, device); }
+Tensor::Tensor(Shape shape, DType dtype, Device device) {
+  ensure(shape, dtype, device);
+}
 
-Tensor::~Tensor() { release(); }
+Tensor::~Tensor() {
+  release();
+}
 
-Tensor::Tensor(Tensor&& other) noexcept { *this = std::move(other); }
+Tensor::Tensor(Tensor&& other) noexcept {
+  *this = std::move(other);
+}
 
 Tensor& Tensor::operator=(Tensor&& other) noexcept {
   if (this == &other) return *this;

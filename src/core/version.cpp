@@ -2,7 +2,9 @@
 
 namespace emshap {
 
-const char* version() { return EMSHAP_VERSION; }
+const char* version() {
+  return EMSHAP_VERSION;
+}
 
 const char* build_configuration() {
   return EMSHAP_COMPILER

@@ -7,46 +7,56 @@
 #include "emshap/core/context.h"
 #include "emshap/core/error.h"
 
-#define EMSHAP_TRACE(ctx, op) \
-  do {                        \
+#define EMSHAP_TRACE(ctx, op)             \
+  do {                                    \
     if ((ctx).trace()) (ctx).trace()(op); \
   } while (false)
 
 #if defined(__x86_64__)
-#define EMSHAP_X86_CASES(...)                                        \
-  case ::emshap::Backend::cpu_v2: ::emshap::cpu::v2::__VA_ARGS__; break; \
-  case ::emshap::Backend::cpu_v3: ::emshap::cpu::v3::__VA_ARGS__; break; \
-  case ::emshap::Backend::cpu_v4: ::emshap::cpu::v4::__VA_ARGS__; break;
+#define EMSHAP_X86_CASES(...)       \
+  case ::emshap::Backend::cpu_v2:   \
+    ::emshap::cpu::v2::__VA_ARGS__; \
+    break;                          \
+  case ::emshap::Backend::cpu_v3:   \
+    ::emshap::cpu::v3::__VA_ARGS__; \
+    break;                          \
+  case ::emshap::Backend::cpu_v4:   \
+    ::emshap::cpu::v4::__VA_ARGS__; \
+    break;
 #else
-#define EMSHAP_X86_CASES(...)              \
-  case ::emshap::Backend::cpu_v2:          \
-  case ::emshap::Backend::cpu_v3:          \
-  case ::emshap::Backend::cpu_v4: break;
+#define EMSHAP_X86_CASES(...)     \
+  case ::emshap::Backend::cpu_v2: \
+  case ::emshap::Backend::cpu_v3: \
+  case ::emshap::Backend::cpu_v4: \
+    break;
 #endif
 
 #if EMSHAP_WITH_CUDA
-#define EMSHAP_CUDA_CASE(...)                                                                   \
-  case ::emshap::Backend::cuda:                                                                 \
-    if constexpr (std::is_same_v<T, float>) {                                                   \
-      ::emshap::cuda::__VA_ARGS__;                                                              \
-    } else {                                                                                    \
+#define EMSHAP_CUDA_CASE(...)                                                                     \
+  case ::emshap::Backend::cuda:                                                                   \
+    if constexpr (std::is_same_v<T, float>) {                                                     \
+      ::emshap::cuda::__VA_ARGS__;                                                                \
+    } else {                                                                                      \
       throw ::emshap::DTypeError("CUDA kernels take f32 only; convert the tensor or run on cpu"); \
-    }                                                                                           \
+    }                                                                                             \
     break;
 #else
-#define EMSHAP_CUDA_CASE(...) \
-  case ::emshap::Backend::cuda: throw ::emshap::DeviceError(::emshap::cuda_runtime::not_built);
+#define EMSHAP_CUDA_CASE(...)   \
+  case ::emshap::Backend::cuda: \
+    throw ::emshap::DeviceError(::emshap::cuda_runtime::not_built);
 #endif
 
 /// EMSHAP_DISPATCH(ctx, dtype, fn<T>(ctx, mat<T>(x), ...)): calls the backend's fn with T = float or double.
-#define EMSHAP_DISPATCH(ctx, dtype_value, ...)                                             \
-  ::emshap::with_float_type(dtype_value, [&](auto emshap_zero) {                           \
-    using T = decltype(emshap_zero);                                                       \
-    switch ((ctx).backend()) {                                                             \
-      EMSHAP_X86_CASES(__VA_ARGS__)                                                        \
-      case ::emshap::Backend::cpu_eigen: ::emshap::cpu::eigen::__VA_ARGS__; break;         \
-      EMSHAP_CUDA_CASE(__VA_ARGS__)                                                        \
-    }                                                                                      \
+#define EMSHAP_DISPATCH(ctx, dtype_value, ...)                   \
+  ::emshap::with_float_type(dtype_value, [&](auto emshap_zero) { \
+    using T = decltype(emshap_zero);                             \
+    switch ((ctx).backend()) {                                   \
+      EMSHAP_X86_CASES(__VA_ARGS__)                              \
+      case ::emshap::Backend::cpu_eigen:                         \
+        ::emshap::cpu::eigen::__VA_ARGS__;                       \
+        break;                                                   \
+        EMSHAP_CUDA_CASE(__VA_ARGS__)                            \
+    }                                                            \
   })
 
 namespace emshap {
@@ -54,9 +64,12 @@ namespace emshap {
 template <class Body>
 void with_float_type(DType dtype, const Body& body) {
   switch (dtype) {
-    case DType::f32: return body(0.0f);
-    case DType::f64: return body(0.0);
-    case DType::i32: break;
+    case DType::f32:
+      return body(0.0f);
+    case DType::f64:
+      return body(0.0);
+    case DType::i32:
+      break;
   }
   throw DTypeError("an op got a tensor of i32, expected f32 or f64");
 }

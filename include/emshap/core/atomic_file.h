@@ -7,8 +7,8 @@
 
 namespace emshap {
 
-/// Writes a file so that readers see the old content or all of the new one: temporary name in the same folder,
-/// write, flush, fsync, rename, fsync of the folder. Without commit() the temporary file is removed.
+/// Writes a file so that readers see the old content or all of the new one: temporary name in the same
+/// folder, write, flush, fsync, rename, fsync of the folder. Without commit() the temporary file is removed.
 /// Throws IoError (environment) naming the file and the reason, e.g. "No space left on device".
 class EMSHAP_API AtomicFile {
  public:

@@ -1,10 +1,11 @@
 #pragma once
-// Where and how ops run: device, instruction-set level, scratch memory and the team of threads that share a batch.
+// Where and how ops run: device, instruction-set level, scratch memory and the team of threads that share a
+// batch.
 //
-// SPMD: the members of a team run the same code, each on its own Context and its own rows. Rows of a batch are cut
-// into shards whose size depends on the batch only, never on the number of threads; a member owns a contiguous run
-// of shards. Sums over all rows are formed as one partial per shard, added in shard order, so that the bits of a
-// result do not depend on the number of threads.
+// SPMD: the members of a team run the same code, each on its own Context and its own rows. Rows of a batch
+// are cut into shards whose size depends on the batch only, never on the number of threads; a member owns a
+// contiguous run of shards. Sums over all rows are formed as one partial per shard, added in shard order, so
+// that the bits of a result do not depend on the number of threads.
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -27,11 +28,11 @@ struct Shard {
 /// How the rows of a batch are cut. `local_*` is what one member owns.
 struct ShardPlan {
   std::int64_t total_rows = 0;
-  std::int64_t shard_rows = 0;    ///< rows of every shard but possibly the last
+  std::int64_t shard_rows = 0;  ///< rows of every shard but possibly the last
   std::int64_t total_shards = 0;
-  std::int64_t first_shard = 0;   ///< first local shard
+  std::int64_t first_shard = 0;  ///< first local shard
   std::int64_t local_shards = 0;
-  std::int64_t row_begin = 0;     ///< first local row, counted over the batch
+  std::int64_t row_begin = 0;  ///< first local row, counted over the batch
   std::int64_t local_rows = 0;
 
   /// The i-th local shard, 0 <= i < local_shards.
@@ -41,7 +42,8 @@ struct ShardPlan {
     return {first_shard + i, begin, left < shard_rows ? left : shard_rows};
   }
 
-  /// The plan of member `rank` of `size` for a batch of `rows` rows: at most 32 shards of a multiple of 64 rows.
+  /// The plan of member `rank` of `size` for a batch of `rows` rows: at most 32 shards of a multiple of 64
+  /// rows.
   static EMSHAP_API ShardPlan make(std::int64_t rows, int rank, int size);
   /// The same plan with every row standing for `factor` consecutive rows (e.g. 17 energy rows a sample).
   ShardPlan times(std::int64_t factor) const;
@@ -127,8 +129,9 @@ class EMSHAP_API Context {
   Workspace& workspace() { return workspace_; }
   Team& team() { return team_; }
 
-  /// How `rows` local rows are cut. Alone in its team a context cuts any number of rows. In a larger team the batch
-  /// was announced by TeamPool::run, and `rows` must be a multiple of the local rows of that batch. Throws ShapeError.
+  /// How `rows` local rows are cut. Alone in its team a context cuts any number of rows. In a larger team the
+  /// batch was announced by TeamPool::run, and `rows` must be a multiple of the local rows of that batch.
+  /// Throws ShapeError.
   ShardPlan plan(std::int64_t rows) const;
 
   void set_trace(TraceFunction trace) { trace_ = std::move(trace); }
@@ -150,7 +153,8 @@ class EMSHAP_API Context {
   void* stream_ = nullptr;
 };
 
-/// A persistent pool of threads that run teams; threads spin briefly, then sleep. The calling thread is member 0.
+/// A persistent pool of threads that run teams; threads spin briefly, then sleep. The calling thread is
+/// member 0.
 class EMSHAP_API TeamPool {
  public:
   /// `threads` >= 1 members at most; 0 means all processors. CUDA pools have one member.
@@ -166,9 +170,9 @@ class EMSHAP_API TeamPool {
   Context& main();
   Context& context(int rank);
 
-  /// Runs body(context, plan) on a team for a batch of `rows` rows, each member with its local rows; uses no more
-  /// members than there are shards. An exception of a member is thrown here once all have stopped; a member that
-  /// throws releases the others from their barriers.
+  /// Runs body(context, plan) on a team for a batch of `rows` rows, each member with its local rows; uses no
+  /// more members than there are shards. An exception of a member is thrown here once all have stopped; a
+  /// member that throws releases the others from their barriers.
   void run(std::int64_t rows, const std::function<void(Context&, const ShardPlan&)>& body);
 
  private:

@@ -18,8 +18,8 @@ struct Device {
 EMSHAP_API Device parse_device(const std::string& text);
 EMSHAP_API std::string to_string(Device device);
 
-/// Where an op runs. The CPU has one entry per instruction-set level that this build contains; `cpu_eigen` takes
-/// its matrix products from Eigen and is the only level on processors other than x86-64.
+/// Where an op runs. The CPU has one entry per instruction-set level that this build contains; `cpu_eigen`
+/// takes its matrix products from Eigen and is the only level on processors other than x86-64.
 enum class Backend : std::uint8_t { cpu_v2, cpu_v3, cpu_v4, cpu_eigen, cuda };
 EMSHAP_API const char* to_string(Backend backend);
 
@@ -29,7 +29,8 @@ EMSHAP_API Backend cpu_backend();
 /// Whether this build and this processor can run `backend`.
 EMSHAP_API bool cpu_backend_available(Backend backend);
 
-/// Number of CUDA devices that can be used: 0 without CUDA in the build, without a driver or without a device.
+/// Number of CUDA devices that can be used: 0 without CUDA in the build, without a driver or without a
+/// device.
 EMSHAP_API int cuda_device_count();
 
 }  // namespace emshap

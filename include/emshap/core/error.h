@@ -30,7 +30,8 @@ class EMSHAP_API Error : public std::runtime_error {
   ErrorKind kind_;
 };
 
-/// Shapes that do not fit: "linear_forward: w has shape (12, 64), expected (13, 64) because x has 13 columns".
+/// Shapes that do not fit: "linear_forward: w has shape (12, 64), expected (13, 64) because x has 13
+/// columns".
 struct EMSHAP_API ShapeError : Error {
   explicit ShapeError(const std::string& what) : Error(ErrorKind::internal, what) {}
 };

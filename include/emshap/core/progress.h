@@ -23,10 +23,10 @@ class StopToken {
 
 /// One report: where the work stands.
 struct Progress {
-  std::string stage;           ///< "training", "exporting" ...
-  std::int64_t done = 0;       ///< units done
-  std::int64_t total = 0;      ///< units in all, 0 when unknown
-  std::string unit;            ///< "epoch", "row" ...
+  std::string stage;                                   ///< "training", "exporting" ...
+  std::int64_t done = 0;                               ///< units done
+  std::int64_t total = 0;                              ///< units in all, 0 when unknown
+  std::string unit;                                    ///< "epoch", "row" ...
   std::vector<std::pair<std::string, double>> values;  ///< e.g. {"loss", .1}, shown in this order
 };
 

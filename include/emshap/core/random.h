@@ -1,7 +1,7 @@
 #pragma once
-// Counter-based random numbers: value = Philox4x32-10(key = seed, counter = (element block, row, step, purpose)).
-// Source: Salmon, Moraes, Dror, Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3". The same counters give
-// the same bits on every device, for any thread count and batch split.
+// Counter-based random numbers: value = Philox4x32-10(key = seed, counter = (element block, row, step,
+// purpose)). Source: Salmon, Moraes, Dror, Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3". The same
+// counters give the same bits on every device, for any thread count and batch split.
 #include <array>
 #include <cstdint>
 #include <vector>
@@ -34,8 +34,8 @@ struct RandomKey {
   std::uint64_t step = 0;
 };
 
-/// Sequential reader of one stream, for host code (shuffles, splits, data generation). Row r and position i of a
-/// key always give the same value; generators of different rows are independent.
+/// Sequential reader of one stream, for host code (shuffles, splits, data generation). Row r and position i
+/// of a key always give the same value; generators of different rows are independent.
 class EMSHAP_API Generator {
  public:
   explicit Generator(RandomKey key, std::uint64_t row = 0) : key_(key), row_(row) {}

@@ -9,7 +9,8 @@ namespace emshap {
 class EMSHAP_API Tensor {
  public:
   Tensor() = default;
-  /// Uninitialised elements. Throws Error (environment) when there is no memory, as do all functions that take some.
+  /// Uninitialised elements. Throws Error (environment) when there is no memory, as do all functions that
+  /// take some.
   explicit Tensor(Shape shape, DType dtype = DType::f32, Device device = {});
   ~Tensor();
   Tensor(Tensor&& other) noexcept;
@@ -25,14 +26,15 @@ class EMSHAP_API Tensor {
   }
   Tensor clone() const;
 
-  /// Gives the tensor this shape, type and device; memory is taken anew only when it does not fit (elements are
-  /// then uninitialised; empty after an error). Caches call this each step, so that a step allocates nothing once sizes are known.
+  /// Gives the tensor this shape, type and device; memory is taken anew only when it does not fit (elements
+  /// are then uninitialised; empty after an error). Caches call this each step, so that a step allocates
+  /// nothing once sizes are known.
   void ensure(Shape shape, DType dtype, Device device = {});
 
   TensorView view() { return TensorView(data_, shape_, dtype_, device_); }
   ConstTensorView view() const { return ConstTensorView(data_, shape_, dtype_, device_); }
-  operator TensorView() { return view(); }              // NOLINT(google-explicit-constructor)
-  operator ConstTensorView() const { return view(); }   // NOLINT(google-explicit-constructor)
+  operator TensorView() { return view(); }             // NOLINT(google-explicit-constructor)
+  operator ConstTensorView() const { return view(); }  // NOLINT(google-explicit-constructor)
 
   const Shape& shape() const { return shape_; }
   std::int64_t rows() const { return shape_.rows(); }

@@ -1,5 +1,6 @@
 #pragma once
-// Views: a pointer, a shape, a row stride, an element type and a device. Ops take views; nothing here owns memory.
+// Views: a pointer, a shape, a row stride, an element type and a device. Ops take views; nothing here owns
+// memory.
 #include <array>
 #include <cstdint>
 #include <initializer_list>
@@ -51,7 +52,8 @@ class EMSHAP_API ConstTensorView {
  public:
   ConstTensorView() = default;
   /// `row_stride` in elements, -1 for rows without gaps. Throws ShapeError when it is less than a row.
-  ConstTensorView(const void* data, Shape shape, DType dtype, Device device = {}, std::int64_t row_stride = -1);
+  ConstTensorView(const void* data, Shape shape, DType dtype, Device device = {},
+                  std::int64_t row_stride = -1);
 
   const Shape& shape() const { return shape_; }
   std::int64_t rows() const { return shape_.rows(); }

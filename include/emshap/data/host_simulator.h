@@ -66,8 +66,8 @@ struct HostSample {
 };
 
 /// Rows in order of time, then node: row r is node r % nodes at start + (r / nodes) interval. The values of a
-/// node depend on seed, node, start and interval only, not on how many rows or nodes are asked for or how they
-/// are read.
+/// node depend on seed, node, start and interval only, not on how many rows or nodes are asked for or how
+/// they are read.
 class EMSHAP_API HostSimulator {
  public:
   /// Throws ConfigError naming the option that is out of range.

@@ -1,6 +1,6 @@
 #pragma once
-// Affine maps. B rows, K inputs, N outputs. Weights are stored (K, N), inputs by outputs, so that forward products
-// read both operands along rows without packing.
+// Affine maps. B rows, K inputs, N outputs. Weights are stored (K, N), inputs by outputs, so that forward
+// products read both operands along rows without packing.
 #include "emshap/core/context.h"
 #include "emshap/core/tensor_view.h"
 #include "emshap/ops/activation.h"
@@ -15,8 +15,8 @@ EMSHAP_API void linear_forward(Context& ctx, ConstTensorView x, ConstTensorView 
 EMSHAP_API void linear_backward_input(Context& ctx, ConstTensorView dy, ConstTensorView w, TensorView dx,
                                       bool accumulate = false);
 
-/// dw (K, N) += x^T dy and db (N) += column sums of dy, over all rows of the team's batch: partial sums per shard,
-/// added in shard order. `db` may be an empty view. All members of a team pass the same dw and db.
+/// dw (K, N) += x^T dy and db (N) += column sums of dy, over all rows of the team's batch: partial sums per
+/// shard, added in shard order. `db` may be an empty view. All members of a team pass the same dw and db.
 EMSHAP_API void linear_backward_params(Context& ctx, ConstTensorView x, ConstTensorView dy, TensorView dw,
                                        TensorView db);
 

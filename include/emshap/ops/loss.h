@@ -1,6 +1,6 @@
 #pragma once
-// Losses of a prediction against a target, both (B, N). The loss is the mean over all rows of the team's batch and
-// all columns; every member of a team gets the same bits.
+// Losses of a prediction against a target, both (B, N). The loss is the mean over all rows of the team's
+// batch and all columns; every member of a team gets the same bits.
 #include "emshap/core/context.h"
 #include "emshap/core/tensor_view.h"
 
@@ -15,10 +15,11 @@ EMSHAP_API const char* to_string(Loss loss);
 
 namespace ops {
 
-/// loss (1) = mean of the loss, 0 for no rows, private to each member; dprediction (B, N) = its gradient, or an empty
-/// view when not wanted; it may be `prediction`. `delta` is read by huber only. Sums are formed in double.
-EMSHAP_API void loss_forward(Context& ctx, Loss kind, double delta, ConstTensorView prediction, ConstTensorView target,
-                             TensorView loss, TensorView dprediction);
+/// loss (1) = mean of the loss, 0 for no rows, private to each member; dprediction (B, N) = its gradient, or
+/// an empty view when not wanted; it may be `prediction`. `delta` is read by huber only. Sums are formed in
+/// double.
+EMSHAP_API void loss_forward(Context& ctx, Loss kind, double delta, ConstTensorView prediction,
+                             ConstTensorView target, TensorView loss, TensorView dprediction);
 
 }  // namespace ops
 }  // namespace emshap

@@ -1,6 +1,6 @@
 #pragma once
-// Batch normalisation (Ioffe & Szegedy 2015). x, y, dy, dx: (B, F); all vectors (F). Statistics are over all rows of
-// the team's batch: mean and M2 per shard, merged in shard order by Chan, Golub & LeVeque 1979.
+// Batch normalisation (Ioffe & Szegedy 2015). x, y, dy, dx: (B, F); all vectors (F). Statistics are over all
+// rows of the team's batch: mean and M2 per shard, merged in shard order by Chan, Golub & LeVeque 1979.
 #include "emshap/core/context.h"
 #include "emshap/core/random.h"
 #include "emshap/core/tensor_view.h"
@@ -8,8 +8,8 @@
 
 namespace emshap::ops {
 
-/// What follows the normalisation in the same pass over memory: activation, then dropout (see dropout.h). With
-/// dropout the activation must be relu, whose derivative and mask can both be read off the output.
+/// What follows the normalisation in the same pass over memory: activation, then dropout (see dropout.h).
+/// With dropout the activation must be relu, whose derivative and mask can both be read off the output.
 struct NormEpilogue {
   Activation activation = Activation::identity;
   float dropout = 0;  ///< probability of a zero, 0 <= p < 1
@@ -21,9 +21,10 @@ struct NormEpilogue {
 /// r <- (1 - momentum) r + momentum s with the unbiased variance (B/(B-1); B = 1 keeps the running variance).
 /// B = 0 leaves everything untouched. All members of a team pass the same parameters and running statistics;
 /// mean and rstd are private to each member.
-EMSHAP_API void batch_norm_forward(Context& ctx, ConstTensorView x, ConstTensorView gamma, ConstTensorView beta,
-                                   double eps, double momentum, TensorView running_mean, TensorView running_var,
-                                   const NormEpilogue& epilogue, TensorView y, TensorView mean, TensorView rstd);
+EMSHAP_API void batch_norm_forward(Context& ctx, ConstTensorView x, ConstTensorView gamma,
+                                   ConstTensorView beta, double eps, double momentum, TensorView running_mean,
+                                   TensorView running_var, const NormEpilogue& epilogue, TensorView y,
+                                   TensorView mean, TensorView rstd);
 
 /// y = activation(gamma (x - running_mean) / sqrt(running_var + eps) + beta): no statistics, no dropout.
 EMSHAP_API void batch_norm_infer(Context& ctx, ConstTensorView x, ConstTensorView gamma, ConstTensorView beta,
@@ -37,6 +38,7 @@ EMSHAP_API void batch_norm_infer(Context& ctx, ConstTensorView x, ConstTensorVie
 /// Activations other than identity must have derivative_from_output. dx may be dy.
 EMSHAP_API void batch_norm_backward(Context& ctx, ConstTensorView dy, ConstTensorView x, ConstTensorView y,
                                     ConstTensorView gamma, ConstTensorView mean, ConstTensorView rstd,
-                                    const NormEpilogue& epilogue, TensorView dx, TensorView dgamma, TensorView dbeta);
+                                    const NormEpilogue& epilogue, TensorView dx, TensorView dgamma,
+                                    TensorView dbeta);
 
 }  // namespace emshap::ops

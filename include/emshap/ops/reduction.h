@@ -11,8 +11,8 @@ EMSHAP_API void sum_over_rows(Context& ctx, ConstTensorView x, TensorView out);
 EMSHAP_API void sum_over_columns(Context& ctx, ConstTensorView x, TensorView out);
 /// out (1) = sum of all elements over the team's batch.
 EMSHAP_API void sum(Context& ctx, ConstTensorView x, TensorView out);
-/// out (1) = sum of squares of all elements of a tensor that all members share (a parameter or gradient buffer):
-/// fixed blocks of 4096 elements, added in order.
+/// out (1) = sum of squares of all elements of a tensor that all members share (a parameter or gradient
+/// buffer): fixed blocks of 4096 elements, added in order.
 EMSHAP_API void sum_of_squares_shared(Context& ctx, ConstTensorView x, TensorView out);
 
 }  // namespace emshap::ops
