@@ -172,7 +172,8 @@ class EMSHAP_API TeamPool {
 
   /// Runs body(context, plan) on a team for a batch of `rows` rows, each member with its local rows; uses no
   /// more members than there are shards. An exception of a member is thrown here once all have stopped; a
-  /// member that throws releases the others from their barriers.
+  /// member that throws releases the others from their barriers. One run at a time: not from several threads
+  /// and not from within `body`.
   void run(std::int64_t rows, const std::function<void(Context&, const ShardPlan&)>& body);
 
  private:

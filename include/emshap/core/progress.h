@@ -11,7 +11,7 @@
 
 namespace emshap {
 
-/// Copied by reference: set by a signal handler or another thread, polled by long work between steps.
+/// Passed by reference: set by a signal handler or another thread, polled by long work between steps.
 class StopToken {
  public:
   void request_stop() noexcept { flag_.store(true, std::memory_order_relaxed); }
