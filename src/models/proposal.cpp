@@ -1,0 +1,7 @@
+#include "emshap/models/proposal.h"
+
+namespace emshap {
+
+Proposal::~Proposal() = default;
+
+}  // namespace emshap
