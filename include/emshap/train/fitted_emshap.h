@@ -28,7 +28,7 @@ struct EmshapFiles {
   static constexpr const char* metrics = "emshap_metrics.json";
   static constexpr const char* config = "emshap_config.toml";
   static constexpr const char* log = "emshap_log.txt";
-  static constexpr const char* plots = "emshap_plots";
+  static constexpr const char* plots = "plots";
 };
 
 struct EMSHAP_API FittedEmshap {
