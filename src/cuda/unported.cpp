@@ -3,6 +3,7 @@
 #include "emshap/core/context.h"
 #include "emshap/core/error.h"
 #include "emshap/ops/dropout.h"
+#include "emshap/ops/gaussian_base.h"
 #include "emshap/ops/linear.h"
 #include "emshap/ops/loss.h"
 #include "emshap/ops/normalization.h"
@@ -13,6 +14,7 @@
 #define EMSHAP_BACKEND cuda
 #include "ops/activation_backend.h"
 #include "ops/dropout_backend.h"
+#include "ops/gaussian_base_backend.h"
 #include "ops/linear_backend.h"
 #include "ops/loss_backend.h"
 #include "ops/normalization_backend.h"
@@ -31,9 +33,15 @@ namespace emshap::cuda {
 
 using In = Mat<const float>;
 using Out = Mat<float>;
+using InDouble = Mat<const double>;
+using InInt = Mat<const std::int32_t>;
 
 EMSHAP_UNPORTED(activation_forward, Context&, Activation, In, Out)
 EMSHAP_UNPORTED(activation_backward, Context&, Activation, In, In, In, Out)
+EMSHAP_UNPORTED(base_prefix_moments, Context&, InDouble, InDouble, In, InInt, InInt, Out, Out)
+EMSHAP_UNPORTED(base_conditionals, Context&, InDouble, InDouble, In, In, Out, Out)
+EMSHAP_UNPORTED(base_gains, Context&, InDouble, InInt, InInt, Out, Out)
+EMSHAP_UNPORTED(base_update, Context&, In, InInt, InInt, In, Out)
 EMSHAP_UNPORTED(dropout_apply, Context&, In, double, const RandomKey&, Out)
 EMSHAP_UNPORTED(fill_uniform, Context&, const RandomKey&, double, double, Out)
 EMSHAP_UNPORTED(fill_normal, Context&, const RandomKey&, double, double, Out)
