@@ -2,6 +2,7 @@
 #include "core/mat.h"
 #include "emshap/core/context.h"
 #include "emshap/core/error.h"
+#include "emshap/ops/density.h"
 #include "emshap/ops/dropout.h"
 #include "emshap/ops/gaussian_base.h"
 #include "emshap/ops/linear.h"
@@ -13,6 +14,7 @@
 
 #define EMSHAP_BACKEND cuda
 #include "ops/activation_backend.h"
+#include "ops/density_backend.h"
 #include "ops/dropout_backend.h"
 #include "ops/gaussian_base_backend.h"
 #include "ops/linear_backend.h"
@@ -42,6 +44,16 @@ EMSHAP_UNPORTED(base_prefix_moments, Context&, InDouble, InDouble, In, InInt, In
 EMSHAP_UNPORTED(base_conditionals, Context&, InDouble, InDouble, In, In, Out, Out)
 EMSHAP_UNPORTED(base_gains, Context&, InDouble, InInt, InInt, Out, Out)
 EMSHAP_UNPORTED(base_update, Context&, In, InInt, InInt, In, Out)
+EMSHAP_UNPORTED(mixture_loss, Context&, In, In, In, In, In, Out, Out)
+EMSHAP_UNPORTED(mixture_from_head, Context&, In, In, In, In, Out)
+EMSHAP_UNPORTED(mixture_log_density, Context&, In, In, Out)
+EMSHAP_UNPORTED(mixture_log_interval, Context&, In, In, In, Out)
+EMSHAP_UNPORTED(mixture_moments, Context&, In, Out, Out)
+EMSHAP_UNPORTED(mixture_draw, Context&, In, In, In, Out, Out)
+EMSHAP_UNPORTED(categorical_loss, Context&, In, In, InInt, In, Out, Out)
+EMSHAP_UNPORTED(categorical_log_probabilities, Context&, In, In, In, Out)
+EMSHAP_UNPORTED(categorical_draw, Context&, In, In, In, Mat<std::int32_t>, Out)
+EMSHAP_UNPORTED(categorical_values, Context&, In, InInt, Out)
 EMSHAP_UNPORTED(dropout_apply, Context&, In, double, const RandomKey&, Out)
 EMSHAP_UNPORTED(fill_uniform, Context&, const RandomKey&, double, double, Out)
 EMSHAP_UNPORTED(fill_normal, Context&, const RandomKey&, double, double, Out)

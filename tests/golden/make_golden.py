@@ -239,6 +239,34 @@ def losses():
     file.write()
 
 
+def density():
+    file = File("density")
+    P, C, V = 37, 5, 6
+    head = (1.3 * torch.randn(P, 3 * C)).requires_grad_()
+    mean, log_sd, x = torch.randn(P), .5 * torch.randn(P) - .5, 1.5 * torch.randn(P)
+    weight = torch.rand(P) + .5
+    l, a, r = head.split(C, 1)
+    s = log_sd.exp()[:, None]
+    q = torch.distributions.MixtureSameFamily(
+        torch.distributions.Categorical(logits=l),
+        torch.distributions.Normal(mean[:, None] + s * a, s * (F.softplus(r, threshold=50) + 1e-3)))
+    value = -weight * q.log_prob(x)
+    value.sum().backward()
+    for name, values in {"head": head, "mean": mean, "log_sd": log_sd, "x": x, "weight": weight, "value": value,
+                         "dhead": head.grad, "moment_mean": q.mean, "moment_variance": q.variance}.items():
+        file.add(f"mixture.{name}", values)
+    logits = (1.5 * torch.randn(P, V)).requires_grad_()
+    frequencies, code = torch.rand(V) + .1, torch.randint(V, (P,))
+    frequencies /= frequencies.sum()
+    log_p = (.99 * logits.softmax(1) + .01 * frequencies).log()
+    value = -weight * log_p.gather(1, code[:, None])[:, 0]
+    value.sum().backward()
+    for name, values in {"logits": logits, "frequencies": frequencies, "code": code, "weight": weight,
+                         "value": value, "dlogits": logits.grad, "log_p": log_p}.items():
+        file.add(f"category.{name}", values)
+    file.write()
+
+
 def make(name, build, inputs, outputs, rows=11):
     torch.manual_seed(SEED)
     network(name, build(), inputs, outputs, rows)
@@ -247,6 +275,7 @@ def make(name, build, inputs, outputs, rows=11):
 if __name__ == "__main__":
     activations()
     losses()
+    density()
     make("linear", lambda: NamedLinear(5, 4), 5, 4)
     make("batch_norm", lambda: NamedNorm(6), 6, 6, 13)
     make("mlp", lambda: Predictor(5, (8, 4)), 5, 1, 16)

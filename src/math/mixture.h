@@ -1,0 +1,165 @@
+#pragma once
+// Mixtures of Gaussians: the formulas of ops/density.h for one pair, V = a scalar or a pack of pairs.
+// Component c of C has entries c, C + c and 2 C + c in an array of 3 C values.
+#include "math/activation.h"
+#include "math/exp_log.h"
+#include "math/inverse_normal.h"
+
+namespace emshap::math {
+
+inline constexpr double half_log_2pi = .91893853320467274178;
+
+template <class V>
+EMSHAP_HD V clamped(V x, double limit) {
+  using S = scalar_of<V>;
+  return max(V(S(-limit)), min(V(S(limit)), x));
+}
+
+/// exp(x) as a factor: neither 0 nor infinite in float, so that products with it are never 0 * inf.
+template <class V>
+EMSHAP_HD V factor_exp(V x) {
+  return exp(clamped(x, 85.));
+}
+
+/// A standardised distance: beyond 1e15 densities are 0 anyway, and its square must not overflow.
+template <class V>
+EMSHAP_HD V distance(V x) {
+  return clamped(x, 1e15);
+}
+
+/// Standard deviation of a component in units of the base's, from the head's r, and its derivative.
+template <class V>
+struct MixtureScale {
+  V value, slope;
+};
+template <class V>
+EMSHAP_HD MixtureScale<V> mixture_scale(V r, V min_scale) {
+  using S = scalar_of<V>;
+  const V e = exp(-abs(r));
+  const V large = V(S(1)) / (V(S(1)) + e);
+  return {max(V(S(0)), r) + log1p(e) + min_scale, select(r < V(S(0)), e * large, large)};
+}
+
+/// max and log of the sum of exp(v[c] - max): logsumexp = max + log_sum, kept apart for accuracy.
+template <class V>
+struct LogSum {
+  V largest, log_sum;
+};
+template <class V>
+EMSHAP_HD LogSum<V> log_sum_exp(const V* v, int count) {
+  V largest = v[0];
+  for (int c = 1; c < count; ++c) largest = max(largest, v[c]);
+  V sum = exp(v[0] - largest);
+  for (int c = 1; c < count; ++c) sum += exp(v[c] - largest);
+  return {largest, log(sum)};
+}
+
+/// -log q(x) of a head's mixture; the first 3 C of work (5 C) receive its gradient with respect to the head.
+template <class V>
+EMSHAP_HD V mixture_loss(int C, const V* head, V mean, V log_sd, V x, double least, V* work) {
+  using S = scalar_of<V>;
+  const V z = clamped((x - mean) * factor_exp(-log_sd), 1e30);
+  V* const term = work;            // log of weight times density in units of the base, then gradient of l
+  V* const pull = work + C;        // standardised distance, then gradient of a
+  V* const spread = work + 2 * C;  // scale, then gradient of r
+  V* const weight = work + 3 * C;  // not normalised
+  V* const slope = work + 4 * C;   // d scale / d r
+  V largest_l = head[0];
+  for (int c = 1; c < C; ++c) largest_l = max(largest_l, head[c]);
+  V sum_l(S(0)), largest;
+  for (int c = 0; c < C; ++c) {
+    const V l = head[c] - largest_l;
+    const auto scale = mixture_scale(head[2 * C + c], V(S(least)));
+    const V d = distance((z - head[C + c]) / scale.value);
+    const V t = (l - V(S(.5)) * (d * d)) - log(scale.value);
+    weight[c] = exp(l);
+    sum_l += weight[c];
+    term[c] = t;
+    pull[c] = d;
+    spread[c] = scale.value;
+    slope[c] = scale.slope;
+    largest = c == 0 ? t : max(largest, t);
+  }
+  V sum(S(0));
+  for (int c = 0; c < C; ++c) {
+    term[c] = exp(term[c] - largest);
+    sum += term[c];
+  }
+  const V per_sum = V(S(1)) / sum, per_sum_l = V(S(1)) / sum_l;
+  for (int c = 0; c < C; ++c) {
+    const V responsibility = term[c] * per_sum;
+    const V per_scale = responsibility / spread[c];
+    const V d = pull[c];
+    term[c] = weight[c] * per_sum_l - responsibility;
+    pull[c] = -(per_scale * d);
+    spread[c] = per_scale * (V(S(1)) - d * d) * slope[c];
+  }
+  return ((log(sum_l) - log(sum)) - largest) + (log_sd + V(S(half_log_2pi)));
+}
+
+/// The canonical form of a head's mixture: C normalised log-weights, C means, C log standard deviations.
+template <class V>
+EMSHAP_HD void mixture_from_head(int C, const V* head, V mean, V log_sd, double least, V* mixture) {
+  using S = scalar_of<V>;
+  const auto total = log_sum_exp(head, C);
+  const V s = factor_exp(log_sd);
+  for (int c = 0; c < C; ++c) {
+    // A finite bound: weights of 0 stay numbers that others can compute with.
+    const V weight = max(V(S(-1e30)), (head[c] - total.largest) - total.log_sum);
+    const V a = mul_add(s, head[C + c], mean);
+    const V r = log_sd + log(mixture_scale(head[2 * C + c], V(S(least))).value);
+    mixture[c] = weight;
+    mixture[C + c] = a;
+    mixture[2 * C + c] = r;
+  }
+}
+
+/// log q(x) of a canonical mixture; work (C).
+template <class V>
+EMSHAP_HD V mixture_log_density(int C, const V* mixture, V x, V* work) {
+  using S = scalar_of<V>;
+  for (int c = 0; c < C; ++c) {
+    const V d = distance((x - mixture[C + c]) * factor_exp(-mixture[2 * C + c]));
+    work[c] = (mixture[c] - V(S(.5)) * (d * d)) - mixture[2 * C + c];
+  }
+  const auto total = log_sum_exp(work, C);
+  return (total.largest - V(S(half_log_2pi))) + total.log_sum;
+}
+
+/// Mean and variance of a canonical mixture.
+template <class V>
+struct MixtureMoments {
+  V mean, variance;
+};
+template <class V>
+EMSHAP_HD MixtureMoments<V> mixture_moments(int C, const V* mixture) {
+  using S = scalar_of<V>;
+  V mean(S(0)), variance(S(0));
+  for (int c = 0; c < C; ++c) mean = mul_add(exp(mixture[c]), mixture[C + c], mean);
+  for (int c = 0; c < C; ++c) {
+    const V away = mixture[C + c] - mean;
+    const V sd = factor_exp(mixture[2 * C + c]);
+    variance = mul_add(exp(mixture[c]), mul_add(sd, sd, away * away), variance);
+  }
+  return {mean, variance};
+}
+
+/// The component is the first whose cumulative weight exceeds u times the sum, the value its quantile at v.
+template <class V>
+EMSHAP_HD V mixture_draw(int C, const V* mixture, V u, V v) {
+  using S = scalar_of<V>;
+  V total(S(0));
+  for (int c = 0; c < C; ++c) total += exp(mixture[c]);
+  const V level = u * total;
+  V below(S(0)), mean = mixture[C], log_sd = mixture[2 * C];
+  for (int c = 1; c < C; ++c) {
+    below += exp(mixture[c - 1]);
+    // A component without weight is never taken: its cumulative weight is that of the one before.
+    const auto further = (level >= below) & (exp(mixture[c]) > V(S(0)));
+    mean = select(further, mixture[C + c], mean);
+    log_sd = select(further, mixture[2 * C + c], log_sd);
+  }
+  return mul_add(factor_exp(log_sd), inverse_normal(v), mean);
+}
+
+}  // namespace emshap::math
