@@ -1,0 +1,53 @@
+#pragma once
+// Checks of what proposals are called with, and their outputs' shapes.
+#include <fmt/format.h>
+
+#include "emshap/core/error.h"
+#include "emshap/models/proposal.h"
+
+namespace emshap::proposal_args {
+
+inline void check_matrix(const char* who, const char* name, const ConstTensorView& view, std::int64_t rows,
+                         std::int64_t cols, DType dtype) {
+  if (view.rows() != rows || view.cols() != cols)
+    throw ShapeError(
+        fmt::format("{}: {} has shape {}, expected ({}, {})", who, name, view.shape().str(), rows, cols));
+  if (view.dtype() != dtype)
+    throw DTypeError(
+        fmt::format("{}: {} holds {}, expected {}", who, name, to_string(view.dtype()), to_string(dtype)));
+}
+
+/// x and mask (B, F) of the proposal's type, codes where there are categorical features. Returns B.
+inline std::int64_t check_rows(const char* who, const Proposal& proposal, const FeatureRows& rows,
+                               const ConstTensorView& mask) {
+  const std::int64_t B = rows.x.rows(), F = proposal.layout().features();
+  check_matrix(who, "x", rows.x, B, F, proposal.dtype());
+  check_matrix(who, "mask", mask, B, F, proposal.dtype());
+  if (proposal.layout().total_categories() > 0) check_matrix(who, "code", rows.code, B, F, DType::i32);
+  return B;
+}
+
+inline void check_draws(const char* who, const Proposal& proposal, std::int64_t rows, std::int64_t draws,
+                        const ConstTensorView& noise) {
+  if (draws < 1) throw ConfigError(fmt::format("{}: {} draws, expected at least 1", who, draws));
+  const bool fits = noise.rows() == rows * draws || noise.rows() == draws;
+  check_matrix(who, "noise", noise, fits ? noise.rows() : rows * draws, 2 * proposal.layout().features(),
+               proposal.dtype());
+}
+
+inline void size_outputs(const Proposal& p, std::int64_t rows, Conditionals& out) {
+  out.mixture.ensure({rows, p.layout().features(), 3 * p.components()}, p.dtype(), p.device());
+  out.categorical.ensure({rows, p.layout().total_categories()}, p.dtype(), p.device());
+  out.context.ensure({rows, p.context_width()}, p.dtype(), p.device());
+}
+
+inline void size_outputs(const Proposal& p, std::int64_t rows, std::int64_t draws, Draws& out) {
+  const std::int64_t F = p.layout().features();
+  out.x.ensure({rows * draws, F}, p.dtype(), p.device());
+  const bool coded = p.layout().total_categories() > 0;
+  out.code.ensure({coded ? rows * draws : 0, F}, DType::i32, p.device());
+  out.log_q.ensure({rows * draws}, p.dtype(), p.device());
+  out.context.ensure({rows, p.context_width()}, p.dtype(), p.device());
+}
+
+}  // namespace emshap::proposal_args
