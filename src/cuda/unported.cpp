@@ -4,6 +4,7 @@
 #include "emshap/core/error.h"
 #include "emshap/ops/density.h"
 #include "emshap/ops/dropout.h"
+#include "emshap/ops/energy_loss.h"
 #include "emshap/ops/gaussian_base.h"
 #include "emshap/ops/linear.h"
 #include "emshap/ops/loss.h"
@@ -16,6 +17,7 @@
 #include "ops/activation_backend.h"
 #include "ops/density_backend.h"
 #include "ops/dropout_backend.h"
+#include "ops/energy_loss_backend.h"
 #include "ops/gaussian_base_backend.h"
 #include "ops/linear_backend.h"
 #include "ops/loss_backend.h"
@@ -55,6 +57,9 @@ EMSHAP_UNPORTED(categorical_log_probabilities, Context&, In, In, In, Out)
 EMSHAP_UNPORTED(categorical_draw, Context&, In, In, In, Mat<std::int32_t>, Out)
 EMSHAP_UNPORTED(categorical_values, Context&, In, InInt, Out)
 EMSHAP_UNPORTED(dropout_apply, Context&, In, double, const RandomKey&, Out)
+EMSHAP_UNPORTED(energy_loss, Context&, EnergyLoss, In, In, Out, Out)
+EMSHAP_UNPORTED(score_limit, Context&, double, In, Out)
+EMSHAP_UNPORTED(importance_weights, Context&, In, Out, Out)
 EMSHAP_UNPORTED(fill_uniform, Context&, const RandomKey&, double, double, Out)
 EMSHAP_UNPORTED(fill_normal, Context&, const RandomKey&, double, double, Out)
 EMSHAP_UNPORTED(linear_forward, Context&, In, In, In, Activation, Out)

@@ -267,6 +267,20 @@ def density():
     file.write()
 
 
+def energy_loss():
+    file = File("energy_loss")
+    B, K = 13, 6
+    scores = (2 * torch.randn(B, 1 + K)).requires_grad_()
+    file.add("scores", scores)
+    data, draws = scores[:, 0], scores[:, 1:]
+    for name, loss in {"binary-nce": (F.softplus(-data) + F.softplus(draws).mean(1)).mean(),
+                       "ranking-nce": F.cross_entropy(scores, torch.zeros(B, dtype=torch.long)),
+                       "importance": (draws.logsumexp(1) - math.log(K) - data).mean()}.items():
+        file.add(f"{name}.loss", loss)
+        file.add(f"{name}.dscores", torch.autograd.grad(loss, scores, retain_graph=True)[0])
+    file.write()
+
+
 def make(name, build, inputs, outputs, rows=11):
     torch.manual_seed(SEED)
     network(name, build(), inputs, outputs, rows)
@@ -276,6 +290,7 @@ if __name__ == "__main__":
     activations()
     losses()
     density()
+    energy_loss()
     make("linear", lambda: NamedLinear(5, 4), 5, 4)
     make("batch_norm", lambda: NamedNorm(6), 6, 6, 13)
     make("mlp", lambda: Predictor(5, (8, 4)), 5, 1, 16)
