@@ -43,10 +43,13 @@ struct Panel {
   std::int64_t stride;
   const T* bias;         ///< NV * lanes elements or null
   std::int64_t columns;  ///< columns of C to write, <= NV * lanes
+  const T* plus;         ///< first row and column of this panel, or null
+  std::int64_t plus_stride;
 };
 
 template <class T, int NV>
-EMSHAP_INLINE void store_row(const Vec<T>* acc, const Panel<T>& p, bool relu, bool accumulate, T* c) {
+EMSHAP_INLINE void store_row(const Vec<T>* acc, const Panel<T>& p, bool relu, bool accumulate, const T* plus,
+                             T* c) {
   constexpr int W = lanes<T>;
 #pragma GCC unroll 4
   for (int v = 0; v < NV; ++v) {
@@ -57,10 +60,12 @@ EMSHAP_INLINE void store_row(const Vec<T>* acc, const Panel<T>& p, bool relu, bo
     if (relu) x = math::select(x < Vec<T>(T(0)), Vec<T>(T(0)), x);  // keeps NaN, so that a bad loss is seen
     if (left >= W) {
       if (accumulate) x = Vec<T>::load(c + v * W) + x;
+      if (plus != nullptr) x = x + Vec<T>::load(plus + v * W);
       x.store(c + v * W);
     } else {
       const int n = static_cast<int>(left);
       if (accumulate) x = Vec<T>::load_partial(c + v * W, n) + x;
+      if (plus != nullptr) x = x + Vec<T>::load_partial(plus + v * W, n);
       x.store_partial(c + v * W, n);
     }
   }
@@ -91,7 +96,10 @@ void tile(const Strided<T>& a, const Panel<T>& p, std::int64_t inner, bool relu,
     bp += p.stride;
   }
 #pragma GCC unroll 12
-  for (int r = 0; r < MR; ++r) store_row<T, NV>(acc[r], p, relu, accumulate, c + r * c_stride);
+  for (int r = 0; r < MR; ++r) {
+    const T* plus = p.plus == nullptr ? nullptr : p.plus + r * p.plus_stride;
+    store_row<T, NV>(acc[r], p, relu, accumulate, plus, c + r * c_stride);
+  }
 }
 
 template <class T>
@@ -109,7 +117,7 @@ EMSHAP_INLINE TileFunction<T> pick_rows(std::int64_t rows) {
 
 /// All rows of one panel, cut into tiles of nearly equal height.
 template <class T, int NV>
-EMSHAP_INLINE void run_panel(const Strided<T>& a, std::int64_t rows, const Panel<T>& p, std::int64_t inner,
+EMSHAP_INLINE void run_panel(const Strided<T>& a, std::int64_t rows, Panel<T> p, std::int64_t inner,
                              bool relu, bool accumulate, T* c, std::int64_t c_stride) {
   constexpr int MR = rows_for[NV];
   static_assert(MR <= most_rows);
@@ -121,7 +129,9 @@ EMSHAP_INLINE void run_panel(const Strided<T>& a, std::int64_t rows, const Panel
     const bool is_tall = t < taller;
     const Strided<T> at{a.data + r * a.row, a.row, a.inner};
     (is_tall ? tall : low)(at, p, inner, relu, accumulate, c + r * c_stride, c_stride);
-    r += is_tall ? height + 1 : height;
+    const std::int64_t done = is_tall ? height + 1 : height;
+    if (p.plus != nullptr) p.plus += done * p.plus_stride;
+    r += done;
   }
 }
 
@@ -178,7 +188,7 @@ void multiply(Workspace& workspace, const Strided<T>& a, std::int64_t rows, std:
   constexpr int W = lanes<T>;
   if (rows == 0 || c.cols == 0) return;
   Workspace::Scope scope(workspace);
-  if (c.cols == 1 && a.inner == 1 && (b.stride == 1 || b.rows <= 1)) {
+  if (c.cols == 1 && e.plus == nullptr && a.inner == 1 && (b.stride == 1 || b.rows <= 1)) {
     single_column(a, rows, b.data, inner, e, c.data, c.stride);
     return;
   }
@@ -190,8 +200,12 @@ void multiply(Workspace& workspace, const Strided<T>& a, std::int64_t rows, std:
     const std::int64_t nv = vectors * (i + 1) / panels - vectors * i / panels;
     const std::int64_t begin = done * W, width = nv * W;
     const std::int64_t columns = width <= c.cols - begin ? width : c.cols - begin;
-    Panel<T> p{b.data + begin, b.stride, e.accumulate || e.bias == nullptr ? nullptr : e.bias + begin,
-               columns};
+    Panel<T> p{b.data + begin,
+               b.stride,
+               e.accumulate || e.bias == nullptr ? nullptr : e.bias + begin,
+               columns,
+               e.accumulate || e.plus == nullptr ? nullptr : e.plus + begin,
+               e.plus_stride};
     if (columns < width) {
       if (!b_padded) {
         p.b = pack_columns(workspace, b, begin, columns, width);
@@ -272,7 +286,7 @@ void product(Workspace& workspace, Mat<const T> a, Mat<const T> b, const Product
 
 template <class T>
 void product_at(Workspace& workspace, Mat<const T> a, Mat<const T> b, const ProductEpilogue<T>& e, Mat<T> c) {
-  if (c.cols == 1 && c.stride == 1 && (e.accumulate || e.bias == nullptr)) {
+  if (c.cols == 1 && c.stride == 1 && e.plus == nullptr && (e.accumulate || e.bias == nullptr)) {
     // A single column of C is a row of C^T = B^T A: the long axis goes along the vectors.
     multiply<T>(workspace, {b.data, 1, b.stride}, 1, a.rows, a, false, e, {c.data, 1, c.rows, c.rows});
     return;

@@ -20,12 +20,14 @@ inline constexpr bool product_rows_are_independent = false;
 inline constexpr bool product_rows_are_independent = true;
 #endif
 
-/// What happens to a finished element: C = relu(AB + bias), or C += AB (bias and relu unused).
+/// What happens to a finished element: C = relu(AB + bias) + plus, or C += AB (the others unused).
 template <class T>
 struct ProductEpilogue {
   const T* bias = nullptr;  ///< (N) or null
   bool relu = false;
   bool accumulate = false;
+  const T* plus = nullptr;  ///< (M, N) or null; may be A
+  std::int64_t plus_stride = 0;
 };
 
 /// C (M, N) = epilogue(A (M, K) B (K, N)).

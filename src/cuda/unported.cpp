@@ -19,12 +19,17 @@
 #include "ops/dropout_backend.h"
 #include "ops/energy_loss_backend.h"
 #include "ops/gaussian_base_backend.h"
+#include "ops/gather_backend.h"
 #include "ops/linear_backend.h"
 #include "ops/loss_backend.h"
 #include "ops/normalization_backend.h"
 #include "ops/optimizer_backend.h"
+#include "ops/product_backend.h"
 #include "ops/random_fill_backend.h"
+#include "ops/recurrent_backend.h"
 #include "ops/reduction_backend.h"
+#include "ops/set_head_backend.h"
+#include "ops/shard_gradients_backend.h"
 
 // EMSHAP_UNPORTED(name, parameter types)
 #define EMSHAP_UNPORTED(name, ...)                                        \
@@ -78,5 +83,25 @@ EMSHAP_UNPORTED(sum_over_rows, Context&, In, Out)
 EMSHAP_UNPORTED(sum_over_columns, Context&, In, Out)
 EMSHAP_UNPORTED(sum, Context&, In, Out)
 EMSHAP_UNPORTED(sum_of_squares_shared, Context&, In, Out)
+EMSHAP_UNPORTED(log_sum_exp, Context&, In, Out)
+EMSHAP_UNPORTED(log_sum_exp_backward, Context&, In, In, In, Out)
+EMSHAP_UNPORTED(gru_forward, Context&, In, In, In, Out, Out)
+EMSHAP_UNPORTED(gru_backward, Context&, In, In, In, Out, Out, Out)
+EMSHAP_UNPORTED(gru_token_forward, Context&, const float*, const std::int32_t*, const std::int32_t*, In, In,
+                In, In, Out, Out)
+EMSHAP_UNPORTED(gru_token_backward, Context&, const float*, const std::int32_t*, const std::int32_t*, In, Out,
+                Out, Out, Out)
+EMSHAP_UNPORTED(gather_rows, Context&, In, const std::int32_t*, Out)
+EMSHAP_UNPORTED(scatter_rows, Context&, In, const std::int32_t*, Out)
+EMSHAP_UNPORTED(scatter_add_rows, Context&, In, const std::int32_t*, Out)
+EMSHAP_UNPORTED(add_product, Context&, In, In, Out)
+EMSHAP_UNPORTED(add_product_at, Context&, In, In, Out)
+EMSHAP_UNPORTED(add_column_sums, Context&, In, Out)
+EMSHAP_UNPORTED(transpose, Context&, In, Out)
+EMSHAP_UNPORTED(set_head_forward, Context&, const std::int32_t*, const float*, const float*, In, const float*,
+                In, In, const float*, In, Out, Out, Out)
+EMSHAP_UNPORTED(set_head_backward, Context&, const std::int32_t*, const float*, const float*, In, In, In, Out,
+                Out, Out, Out, float*, Out, Out, float*)
+EMSHAP_UNPORTED(add_shard_gradients, Context&, In, const double*, Out, float*)
 
 }  // namespace emshap::cuda

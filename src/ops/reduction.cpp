@@ -41,4 +41,24 @@ void sum_of_squares_shared(Context& ctx, ConstTensorView x, TensorView out) {
   EMSHAP_DISPATCH(ctx, x.dtype(), sum_of_squares_shared<T>(ctx, mat<T>(x), mat<T>(out)));
 }
 
+void log_sum_exp(Context& ctx, ConstTensorView x, TensorView out) {
+  constexpr const char* op = "log_sum_exp";
+  check::same_kind(op, ctx, {{"x", x}, {"out", out}});
+  check::vector(op, {"out", out}, x.rows(), "it gets one value for each row of x");
+  EMSHAP_TRACE(ctx, op);
+  EMSHAP_DISPATCH(ctx, x.dtype(), log_sum_exp<T>(ctx, mat<T>(x), mat<T>(out)));
+}
+
+void log_sum_exp_backward(Context& ctx, ConstTensorView x, ConstTensorView out, ConstTensorView dout,
+                          TensorView dx) {
+  constexpr const char* op = "log_sum_exp_backward";
+  check::same_kind(op, ctx, {{"x", x}, {"out", out}, {"dout", dout}, {"dx", dx}});
+  check::same_extent(op, {"dx", dx}, {"x", x});
+  check::vector(op, {"out", out}, x.rows(), "it has one value for each row of x");
+  check::vector(op, {"dout", dout}, x.rows(), "it has one value for each row of x");
+  EMSHAP_TRACE(ctx, op);
+  EMSHAP_DISPATCH(ctx, x.dtype(),
+                  log_sum_exp_backward<T>(ctx, mat<T>(x), mat<T>(out), mat<T>(dout), mat<T>(dx)));
+}
+
 }  // namespace emshap::ops

@@ -40,7 +40,7 @@ class File:
 
 def ours(name, tensor):
     """Our name and layout of a parameter or buffer."""
-    name = name.replace("norm.weight", "norm.gamma").replace("norm.bias", "norm.beta")
+    name = name.replace("norm.weight", "norm.gamma").replace("norm.bias", "norm.beta").replace("_l0", "")
     return name, tensor.t() if tensor.dim() == 2 else tensor
 
 
@@ -206,6 +206,18 @@ class NamedLinear(nn.Module):
         return self.linear(x)
 
 
+class NamedGru(nn.Module):
+    """Sequences as rows: x (B, T I), y (B, T H)."""
+
+    def __init__(self, inputs, hidden, steps):
+        super().__init__()
+        self.gru = nn.GRU(inputs, hidden, batch_first=True)
+        self.steps = steps
+
+    def forward(self, x):
+        return self.gru(x.reshape(len(x), self.steps, -1))[0].reshape(len(x), -1)
+
+
 def activations():
     file = File("activations")
     x = torch.cat([torch.linspace(-8, 8, 33), torch.randn(31) * 3, torch.tensor([-40., 40., -1e-9, 1e-9])])
@@ -298,3 +310,4 @@ if __name__ == "__main__":
     make("residual", lambda: Predictor(5, (6, 4), residual_blocks=1, activation=torch.tanh), 5, 1, 16)
     make("skip_mlp_add", lambda: SkipMlp(4, 6, 2, 2, 2, False, F.silu), 4, 2)
     make("skip_mlp_concat", lambda: SkipMlp(4, 6, 2, 2, 1, True, F.relu), 4, 2)
+    make("gru", lambda: NamedGru(3, 5, 4), 12, 20, 7)

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "emshap/core/error.h"
+#include "emshap/layers/gru.h"
 #include "emshap/layers/mlp_block.h"
 #include "emshap/layers/residual_block.h"
 #include "emshap/layers/skip_mlp.h"
@@ -134,12 +135,25 @@ TEST_CASE("skip MLP") {
   }
 }
 
+TEST_CASE("GRU") {
+  for (const GruOptions& o : {GruOptions{1, 1, 1}, {3, 4, 1}, {2, 5, 4}, {4, 17, 3}, {5, 16, 2}}) {
+    LayerCase c =
+        layer_case(fmt::format("Gru {}-{} over {} steps", o.inputs, o.hidden, o.steps), o.inputs * o.steps,
+                   o.hidden * o.steps, [o](ParameterStore& s, DType, Device) { return Gru(s, "layer", o); });
+    c.f32_tolerance = 4e-5;
+    check_layer(c);
+  }
+}
+
 TEST_CASE("layers refuse what they cannot do, by name") {
   ParameterStore store;
   CHECK_THROWS_WITH_AS(Linear(store, "a", {.inputs = 0, .outputs = 3}),
                        "linear layer 'a' has 0 inputs and 3 outputs, expected at least 1", ConfigError);
   CHECK_THROWS_WITH_AS(Linear(store, "a", {.inputs = 2, .outputs = 3, .activation = Activation::gelu}),
                        "linear layer 'a' cannot fuse gelu, whose derivative needs its input", ConfigError);
+  CHECK_THROWS_WITH_AS(Gru(store, "a", {.inputs = 2, .hidden = 0}),
+                       "GRU layer 'a' has 2 inputs, 0 hidden units and 1 steps, expected at least 1",
+                       ConfigError);
   CHECK_THROWS_AS(BatchNorm(store, "a", {.features = 2, .activation = Activation::tanh, .dropout = .1}),
                   ConfigError);
   CHECK_THROWS_AS(BatchNorm(store, "a", {.features = 2, .dropout = 1}), ConfigError);

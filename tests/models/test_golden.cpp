@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "emshap/layers/gru.h"
 #include "emshap/layers/skip_mlp.h"
 #include "emshap/models/power_predictor.h"
 #include "emshap/ops/loss.h"
@@ -200,6 +201,12 @@ TEST_CASE("PyTorch: linear and batch norm") {
   });
   check_network("batch_norm",
                 [](ParameterStore& s, DType, Device) { return BatchNorm(s, "norm", {.features = 6}); });
+}
+
+TEST_CASE("PyTorch: GRU") {
+  check_network("gru", [](ParameterStore& s, DType, Device) {
+    return Gru(s, "gru", {.inputs = 3, .hidden = 5, .steps = 4});
+  });
 }
 
 TEST_CASE("PyTorch: power predictor") {

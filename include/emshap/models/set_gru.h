@@ -60,9 +60,9 @@ class EMSHAP_API SetGru : public TrainableProposal {
   void train(Context& ctx, const ShardPlan& plan, const ProposalBatch& batch, std::span<const double> sizes,
              const RandomKey& key, TensorView loss) override;
 
- private:
-  struct Parameters;
   struct Impl;
+
+ private:
   SetGruOptions options_;
   ParameterStore store_;
   std::unique_ptr<Impl> impl_;

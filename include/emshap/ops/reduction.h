@@ -15,4 +15,11 @@ EMSHAP_API void sum(Context& ctx, ConstTensorView x, TensorView out);
 /// buffer): fixed blocks of 4096 elements, added in order.
 EMSHAP_API void sum_of_squares_shared(Context& ctx, ConstTensorView x, TensorView out);
 
+/// out (rows) = log sum_c exp x[r, c], without overflow; -inf for no columns or only -inf. Row by row, not
+/// collective, as is its gradient.
+EMSHAP_API void log_sum_exp(Context& ctx, ConstTensorView x, TensorView out);
+/// dx (rows, cols) = dout[r] exp(x[r, c] - out[r]); dx may be x.
+EMSHAP_API void log_sum_exp_backward(Context& ctx, ConstTensorView x, ConstTensorView out,
+                                     ConstTensorView dout, TensorView dx);
+
 }  // namespace emshap::ops

@@ -33,6 +33,7 @@ void finish(Workspace& workspace, const Product& ab, const ProductEpilogue<T>& e
   if (e.bias != nullptr)
     out.rowwise() += Eigen::Map<const Eigen::Matrix<T, 1, Eigen::Dynamic>>(e.bias, c.cols);
   if (e.relu) out = (out.array() < T(0)).select(T(0), out);
+  if (e.plus != nullptr) out += map<T>(Mat<const T>{e.plus, c.rows, c.cols, e.plus_stride});
 }
 
 }  // namespace

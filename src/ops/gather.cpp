@@ -1,0 +1,51 @@
+#include "emshap/ops/gather.h"
+
+#include "ops/checks.h"
+#include "ops/dispatch.h"
+
+#define EMSHAP_BACKEND_HEADER "ops/gather_backend.h"
+#include "ops/backends.h"
+
+namespace emshap::ops {
+namespace {
+
+void check_rows(const char* op, const Context& ctx, check::Named rows, check::Named table,
+                const ConstTensorView& index) {
+  check::same_kind(op, ctx, {rows, table});
+  check::vector(op, {"index", index}, rows.view.rows(), "there is one index a row");
+  if (rows.view.cols() != table.view.cols())
+    throw ShapeError(fmt::format("{}: {} has shape {}, expected {} columns as {}", op, rows.name,
+                                 rows.view.shape().str(), table.view.cols(), table.name));
+  const std::int32_t* values = index.ptr<std::int32_t>();
+  if (ctx.device().kind != DeviceKind::cpu) return;
+  for (std::int64_t b = 0; b < rows.view.rows(); ++b)
+    if (values[b] < 0 || values[b] >= table.view.rows())
+      throw ShapeError(fmt::format("{}: index {} is {}, expected 0 to {} because {} has {} rows", op, b,
+                                   values[b], table.view.rows() - 1, table.name, table.view.rows()));
+}
+
+}  // namespace
+
+void gather_rows(Context& ctx, ConstTensorView table, ConstTensorView index, TensorView y) {
+  constexpr const char* op = "gather_rows";
+  check_rows(op, ctx, {"y", y}, {"table", table}, index);
+  EMSHAP_TRACE(ctx, op);
+  EMSHAP_DISPATCH(ctx, y.dtype(), gather_rows<T>(ctx, mat<T>(table), index.ptr<std::int32_t>(), mat<T>(y)));
+}
+
+void scatter_rows(Context& ctx, ConstTensorView x, ConstTensorView index, TensorView table) {
+  constexpr const char* op = "scatter_rows";
+  check_rows(op, ctx, {"x", x}, {"table", table}, index);
+  EMSHAP_TRACE(ctx, op);
+  EMSHAP_DISPATCH(ctx, x.dtype(), scatter_rows<T>(ctx, mat<T>(x), index.ptr<std::int32_t>(), mat<T>(table)));
+}
+
+void scatter_add_rows(Context& ctx, ConstTensorView x, ConstTensorView index, TensorView table) {
+  constexpr const char* op = "scatter_add_rows";
+  check_rows(op, ctx, {"x", x}, {"table", table}, index);
+  EMSHAP_TRACE(ctx, op);
+  EMSHAP_DISPATCH(ctx, x.dtype(),
+                  scatter_add_rows<T>(ctx, mat<T>(x), index.ptr<std::int32_t>(), mat<T>(table)));
+}
+
+}  // namespace emshap::ops
