@@ -39,12 +39,13 @@ class EMSHAP_API EnergyNetwork {
   struct Cache {
     Tensor condition;          ///< (B, F + H): [mask, context]
     Tensor shared;             ///< (B, hidden): their part of the first layer
+    Tensor z0;                 ///< (B R, hidden): only for activations whose derivative needs their input
     Tensor h0;                 ///< (B R, hidden)
     std::vector<Tensor> u, h;  ///< (B R, hidden): layers of the blocks, streams after the blocks
-    Tensor raw;                ///< (B R, 1)
+    Tensor raw;                ///< (B R, 1): tanh(raw / bound) in the residual form
+    ConstTensorView x;         ///< (B R, F), must stay valid until backward
+    Linear::Cache shared_layer, output;
     std::vector<MlpBlock::Cache> layers;
-    Linear::Cache output;
-    ConstTensorView x;  ///< (B R, F)
   };
 
   /// Initialised by options.seed; the last layer starts small, so that g is near 0. Throws ConfigError for
@@ -70,10 +71,14 @@ class EMSHAP_API EnergyNetwork {
   const EnergyNetworkOptions& options() const { return options_; }
 
  private:
+  void first_layer(Context& ctx, ConstTensorView x, ConstTensorView shared, std::int64_t group, TensorView z,
+                   TensorView h) const;
+  void finish(Context& ctx, TensorView raw, TensorView energy) const;
   EnergyNetworkOptions options_;
   std::unique_ptr<ParameterStore> store_;
-  std::unique_ptr<Linear> completion_, condition_, output_;
+  Linear completion_, condition_;
   std::vector<MlpBlock> layers_;
+  Linear output_;
 };
 
 }  // namespace emshap
