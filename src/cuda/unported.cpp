@@ -8,6 +8,7 @@
 #include "emshap/ops/gaussian_base.h"
 #include "emshap/ops/linear.h"
 #include "emshap/ops/loss.h"
+#include "emshap/ops/masked_input.h"
 #include "emshap/ops/normalization.h"
 #include "emshap/ops/optimizer.h"
 #include "emshap/ops/random_fill.h"
@@ -22,6 +23,7 @@
 #include "ops/gather_backend.h"
 #include "ops/linear_backend.h"
 #include "ops/loss_backend.h"
+#include "ops/masked_input_backend.h"
 #include "ops/normalization_backend.h"
 #include "ops/optimizer_backend.h"
 #include "ops/product_backend.h"
@@ -70,6 +72,8 @@ EMSHAP_UNPORTED(fill_normal, Context&, const RandomKey&, double, double, Out)
 EMSHAP_UNPORTED(linear_forward, Context&, In, In, In, Activation, Out)
 EMSHAP_UNPORTED(linear_backward_input, Context&, In, In, Out, bool)
 EMSHAP_UNPORTED(linear_backward_params, Context&, In, In, Out, Out)
+EMSHAP_UNPORTED(random_masks, Context&, const RandomKey&, std::int64_t, const double*, double, In, Out, Out)
+EMSHAP_UNPORTED(masked_input, Context&, In, In, In, In, InInt, InInt, Out)
 EMSHAP_UNPORTED(loss_forward, Context&, Loss, double, In, In, Out, Out)
 EMSHAP_UNPORTED(adam_step, Context&, const math::AdamFactors<double>&, In, In, In, Out, Out, Out)
 EMSHAP_UNPORTED(clip_scale, Context&, In, double, Out, Out)

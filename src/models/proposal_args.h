@@ -35,6 +35,13 @@ inline void check_draws(const char* who, const Proposal& proposal, std::int64_t 
                proposal.dtype());
 }
 
+/// For what goes through rows on the host.
+inline void check_cpu(const char* who, const Proposal& proposal) {
+  if (proposal.device().kind != DeviceKind::cpu)
+    throw DeviceError(fmt::format("{}: the proposal is on {}, expected cpu: there is no kernel for it yet",
+                                  who, to_string(proposal.device())));
+}
+
 inline void size_outputs(const Proposal& p, std::int64_t rows, Conditionals& out) {
   out.mixture.ensure({rows, p.layout().features(), 3 * p.components()}, p.dtype(), p.device());
   out.categorical.ensure({rows, p.layout().total_categories()}, p.dtype(), p.device());
