@@ -63,11 +63,10 @@ void export_run(const Options& options, app::Session& session) {
   info.target = model.target;
   if (const auto unit = entry.notes.find("unit"); unit != entry.notes.end()) info.target_unit = unit->second;
   info.more = {{"data_hash", entry.data_hash}, {"seed", std::to_string(entry.seed)}};
-  io::export_power_predictor(options.out, model.scaler, *model.network, info);
 
   // Rows that the run kept in raw units: what the file gives must be what the checkpoint's network gives.
   const Tensor rows = read_npy(run.verified(PowerFiles::background));
-  const double worst = io::verify_power_predictor(options.out, model.scaler, *model.network, rows);
+  const double worst = io::export_power_predictor(options.out, model.scaler, *model.network, info, rows);
   session.print(summary(io::OnnxModel::load(options.out)));
   session.print(
       fmt::format("verified on {} rows of {}, largest deviation {:.1e}\n", rows.rows(), options.run, worst));

@@ -130,7 +130,7 @@ void parse_texts(Values& v) {
   if (v.split == "group" && v.columns.group.empty()) throw ConfigError("--split group needs --group COLUMN");
 }
 
-/// Writes the ONNX file and compares it with the network on raw rows.
+/// Compares the ONNX file with the network on raw rows and writes it.
 void export_onnx(const PowerJob& job, const PowerResult& result, const Values& v, RunDirectory& run,
                  ProgressSink& sink) {
   const fs::path file = run.path(PowerFiles::onnx);
@@ -138,11 +138,10 @@ void export_onnx(const PowerJob& job, const PowerResult& result, const Values& v
   info.target = job.target;
   info.target_unit = v.target_unit;
   info.more = {{"data_hash", job.table.provenance().data_hash}, {"seed", std::to_string(job.options.seed)}};
-  io::export_power_predictor(file, job.scaler, *result.model.network, info);
   const auto& rows = job.split.test.empty() ? job.split.train : job.split.test;
   const std::span<const std::int64_t> some(rows.data(), std::min<std::size_t>(rows.size(), 1000));
-  const double worst =
-      io::verify_power_predictor(file, job.scaler, *result.model.network, raw_features(job.table, some));
+  const double worst = io::export_power_predictor(file, job.scaler, *result.model.network, info,
+                                                  raw_features(job.table, some));
   sink.log(LogLevel::info, fmt::format("{}: written and verified on {} rows, largest deviation {:.1e}",
                                        file.string(), some.size(), worst));
 }

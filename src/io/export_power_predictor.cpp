@@ -101,9 +101,14 @@ std::string power_predictor_onnx(const Preprocessor& preprocessor, const PowerPr
   return graph.bytes();
 }
 
-void export_power_predictor(const std::filesystem::path& path, const Preprocessor& preprocessor,
-                            const PowerPredictor& predictor, const PowerOnnxInfo& info) {
-  write_file_atomically(path, power_predictor_onnx(preprocessor, predictor, info));
+double export_power_predictor(const std::filesystem::path& path, const Preprocessor& preprocessor,
+                              const PowerPredictor& predictor, const PowerOnnxInfo& info, ConstTensorView x,
+                              double limit) {
+  const std::string bytes = power_predictor_onnx(preprocessor, predictor, info);
+  const double worst =
+      verify_power_predictor(OnnxModel::parse(bytes, path.string()), preprocessor, predictor, x, limit);
+  write_file_atomically(path, bytes);
+  return worst;
 }
 
 }  // namespace emshap::io

@@ -14,6 +14,7 @@
 #include "emshap/io/graph_builder.h"
 #include "emshap/io/onnx_schema.h"
 #include "io/onnx_check.h"
+#include "io/onnx_message.h"
 
 namespace emshap::io {
 namespace {
@@ -135,10 +136,6 @@ void check_versions(const onnx::ModelProto& model, const std::string& file) {
 }
 
 }  // namespace
-
-struct OnnxModel::Tensors {
-  onnx::ModelProto model;
-};
 
 OnnxModel OnnxModel::load(const std::filesystem::path& path) {
   return parse(read_file(path), path.string());

@@ -11,6 +11,7 @@
 #include "emshap/core/atomic_file.h"
 #include "emshap/data/csv.h"
 #include "emshap/data/host_simulator.h"
+#include "emshap/data/npy.h"
 #include "emshap/io/power_onnx.h"
 #include "emshap/train/power.h"
 
@@ -49,7 +50,8 @@ const fs::path& workspace() {
     io::PowerOnnxInfo info;
     info.target = job.target;
     info.target_unit = "W";
-    io::export_power_predictor(run.path(PowerFiles::onnx), job.scaler, *result.model.network, info);
+    io::export_power_predictor(run.path(PowerFiles::onnx), job.scaler, *result.model.network, info,
+                               read_npy(run.path(PowerFiles::background)));
     finish_power(run, {PowerFiles::onnx});
     return true;
   }();

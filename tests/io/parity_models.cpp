@@ -16,7 +16,7 @@ void write_power_case(const std::filesystem::path& folder, const std::string& na
                       const PowerPredictorOptions& options, bool missing, std::int64_t bins = 0) {
   const test::SamplePredictor sample(options, missing, bins);
   const auto path = folder / fmt::format("{}.onnx", name);
-  io::export_power_predictor(path, sample.preprocessor, sample.predictor, sample.info);
+  io::export_power_predictor(path, sample.preprocessor, sample.predictor, sample.info, sample.rows(1000));
   Context ctx;
   for (const std::int64_t rows : {1, 7, 1000}) {
     const Tensor x = sample.rows(rows);
@@ -24,7 +24,6 @@ void write_power_case(const std::filesystem::path& folder, const std::string& na
     io::predict_power(ctx, sample.preprocessor, sample.predictor, x, y);
     write_npy(folder / fmt::format("{}.{}.x.npy", name, rows), x);
     write_npy(folder / fmt::format("{}.{}.power.npy", name, rows), y);
-    io::verify_power_predictor(path, sample.preprocessor, sample.predictor, x);
   }
 }
 

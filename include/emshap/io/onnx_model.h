@@ -1,6 +1,6 @@
 #pragma once
-// Reads an ONNX file: what it takes and gives, its metadata, initialisers and nodes. It does not run the
-// graph.
+// Reads an ONNX file: what it takes and gives, its metadata, initialisers and nodes. See
+// onnx_run.h for running the graph.
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -65,6 +65,7 @@ class EMSHAP_API OnnxModel {
  private:
   OnnxModel() = default;
   struct Tensors;
+  friend struct OnnxMessage;
   std::size_t find(const std::string& name) const;
 
   std::string file_, producer_, graph_name_, doc_;

@@ -52,18 +52,20 @@ EMSHAP_API PowerPredictor fold_batch_norm(const PowerPredictor& predictor);
 /// predictor and preprocessor do not fit together, NumericalError for a parameter that is not finite.
 EMSHAP_API std::string power_predictor_onnx(const Preprocessor& preprocessor, const PowerPredictor& predictor,
                                             const PowerOnnxInfo& info);
-/// The same to a file, atomically.
-EMSHAP_API void export_power_predictor(const std::filesystem::path& path, const Preprocessor& preprocessor,
-                                       const PowerPredictor& predictor, const PowerOnnxInfo& info);
+/// Makes the file, verifies it (verify_power_predictor) on the raw rows x (B, F) and only then writes it,
+/// atomically: a file of this name is a verified one. Returns the largest deviation.
+EMSHAP_API double export_power_predictor(const std::filesystem::path& path, const Preprocessor& preprocessor,
+                                         const PowerPredictor& predictor, const PowerOnnxInfo& info,
+                                         ConstTensorView x, double limit = 1e-5);
 
 /// Rebuilds preprocessing and network from a file that export_power_predictor wrote. Throws IoError (data).
 EMSHAP_API OnnxPowerPredictor load_power_predictor(const std::filesystem::path& path);
 EMSHAP_API OnnxPowerPredictor load_power_predictor(const OnnxModel& model);
 
-/// Reads the file back and compares its predictions with the predictor's on the raw rows x (B, F): the
-/// largest |a - b| / (|b| + sd), sd of b over the rows or of the target over the training rows, whichever is
-/// larger. Throws QualityError above `limit`.
-EMSHAP_API double verify_power_predictor(const std::filesystem::path& path, const Preprocessor& preprocessor,
+/// Reads the file back and runs its graph (onnx_run.h, the first 256 rows), and compares both predictions
+/// with the predictor's on the raw rows x (B, F): the largest |a - b| / (|b| + sd), sd of b over the rows or
+/// of the target over the training rows, whichever is larger. Throws QualityError above `limit`.
+EMSHAP_API double verify_power_predictor(const OnnxModel& file, const Preprocessor& preprocessor,
                                          const PowerPredictor& predictor, ConstTensorView x,
                                          double limit = 1e-5);
 
