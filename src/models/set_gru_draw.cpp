@@ -1,0 +1,183 @@
+// Draws from the set-GRU.
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "emshap/core/error.h"
+#include "emshap/ops/density.h"
+#include "emshap/ops/elementwise.h"
+#include "models/set_gru_walk.h"
+
+namespace emshap {
+namespace {
+
+using namespace set_gru;
+
+/// Known entries copied, the others 0 and -1; log_q 0.
+template <class T>
+void prepare_draws(Context& ctx, const SetGruOptions& o, const Rows<T>& in, std::int64_t K, Draws& out) {
+  const std::int64_t B = in.rows.x.rows(), F = o.layout.features();
+  const bool categorical = o.layout.total_categories() > 0;
+  out.x.ensure({B * K, F}, in.rows.x.dtype(), ctx.device());
+  out.code.ensure({categorical ? B * K : 0, F}, DType::i32, ctx.device());
+  out.log_q.ensure({B * K}, in.rows.x.dtype(), ctx.device());
+  out.context.ensure({B, o.hidden}, in.rows.x.dtype(), ctx.device());
+  std::fill_n(out.log_q.ptr<T>(), B * K, T(0));
+  for (std::int64_t b = 0; b < B; ++b)
+    for (std::int64_t t = 0; t < F; ++t) {
+      const bool given = in.is_known(b, t);
+      const T x = given ? in.x(b, t) : T(0);
+      for (std::int64_t d = b * K; d < (b + 1) * K; ++d) out.x.ptr<T>()[d * F + t] = x;
+      if (!categorical) continue;
+      const std::int32_t code = given ? in.code(b, t) : -1;
+      for (std::int64_t d = b * K; d < (b + 1) * K; ++d) out.code.ptr<std::int32_t>()[d * F + t] = code;
+    }
+}
+
+/// Draws feature t for the active draws of a tile whose first draw is `first`.
+template <class T>
+class Sampler {
+ public:
+  Sampler(Context& ctx, const SetGru::Impl& impl, Network<T>& net, ConstTensorView noise, std::int64_t draws,
+          std::int64_t most, Draws& out)
+      : ctx_(ctx),
+        impl_(impl),
+        net_(net),
+        noise_(noise),
+        K_(draws),
+        uniforms_(net.make({most, 2})),
+        x_(net.make({most})),
+        log_q_(net.make({most})),
+        code_(scratch_i32(ctx, {most})),
+        out_(out) {}
+
+  void draw(std::int64_t t, std::int64_t first, const Active& active, TensorView mean, TensorView log_sd,
+            TensorView head) {
+    const std::int64_t n = active.n, F = out_.x.cols();
+    const bool shared = noise_.rows() == K_;
+    for (std::int64_t i = 0; i < n; ++i) {
+      const std::int64_t d = first + active[i];
+      const T* from = noise_.ptr<T>() + (shared ? d % K_ : d) * noise_.row_stride() + 2 * t;
+      uniforms_.ptr<T>()[2 * i] = from[0];
+      uniforms_.ptr<T>()[2 * i + 1] = from[1];
+      log_q_.ptr<T>()[i] = T(0);
+    }
+    const TensorView x = net_.vector(x_, n), log_q = net_.vector(log_q_, n), code = net_.vector(code_, n);
+    const TensorView uniforms = uniforms_.rows(0, n);
+    const bool categorical = net_.categories(t) > 0;
+    if (categorical) {
+      ops::categorical_log_probabilities(ctx_, head, net_.frequencies(t), {}, head);
+      ops::categorical_draw(ctx_, head, uniforms.columns(0, 1), {}, code, log_q);
+      ops::categorical_values(ctx_, net_.values(t), code, x);
+    } else {
+      ops::mixture_from_head(ctx_, head, mean, log_sd, {}, head);
+      ops::mixture_draw(ctx_, head, uniforms, {}, x, log_q);
+    }
+    for (std::int64_t i = 0; i < n; ++i) {
+      const std::int64_t d = first + active[i];
+      out_.x.ptr<T>()[d * F + t] = x.ptr<T>()[i];
+      out_.log_q.ptr<T>()[d] += log_q.ptr<T>()[i];
+      if (categorical) out_.code.ptr<std::int32_t>()[d * F + t] = code.ptr<std::int32_t>()[i];
+    }
+  }
+
+ private:
+  Context& ctx_;
+  const SetGru::Impl& impl_;
+  Network<T>& net_;
+  const ConstTensorView noise_;
+  const std::int64_t K_;
+  const TensorView uniforms_, x_, log_q_, code_;
+  Draws& out_;
+};
+
+template <class T>
+void draw_one_by_one(Context& ctx, const SetGruOptions& o, const ParameterStore& store,
+                     const SetGru::Impl& impl, const Rows<T>& in, std::int64_t K, ConstTensorView noise,
+                     Draws& out) {
+  const std::int64_t B = in.rows.x.rows(), F = o.layout.features();
+  if (B == 0) return;
+  const Workspace::Scope scope(ctx.workspace());
+  const std::int64_t part = std::min(K, rows_of_tile);
+  const std::int64_t most_rows =
+      std::min(B, std::max<std::int64_t>(1, rows_of_tile / std::max<std::int64_t>(1, K)));
+  Walk<T> walk(ctx, o, store, impl, most_rows, std::max<std::int64_t>(1, most_rows * part));
+  Sampler<T> sampler(ctx, impl, walk.net(), noise, K, std::max<std::int64_t>(1, most_rows * part), out);
+  const bool categorical = out.code.elements() > 0;
+  for (std::int64_t begin = 0; begin < B; begin += most_rows) {
+    const std::int64_t R = std::min(most_rows, B - begin);
+    walk.begin_rows(in, begin, R, out.context.view().rows(begin, R),
+                    [](std::int64_t, std::int64_t) { return true; });
+    // Several rows with all their draws, or some of the draws of one row.
+    for (std::int64_t k = 0; k < K; k += part) {
+      const std::int64_t n = std::min(part, K - k), first = begin * K + k;
+      walk.walk(
+          n, out.x.view().rows(first, R * n),
+          [&](std::int64_t d, std::int64_t t) {
+            return categorical ? out.code.ptr<std::int32_t>()[(first + d) * F + t] : -1;
+          },
+          [&](std::int64_t t, const Active& active, TensorView mean, TensorView log_sd, TensorView head) {
+            sampler.draw(t, first, active, mean, log_sd, head);
+          });
+    }
+  }
+}
+
+template <class T>
+void draw_at_once(Context& ctx, const SetGru& model, const SetGru::Impl& impl, const Rows<T>& in,
+                  std::int64_t K, ConstTensorView noise, Draws& out) {
+  const std::int64_t B = in.rows.x.rows(), F = out.x.cols(), C = model.components();
+  Conditionals q;
+  model.conditionals(ctx, in.rows, in.mask, q);
+  ops::copy(ctx, q.context, out.context);
+  if (B == 0 || K == 0) return;
+  const Workspace::Scope scope(ctx.workspace());
+  const TensorView wanted = scratch(ctx, {B}, in.rows.x.dtype());
+  for (std::int64_t t = 0; t < F; ++t) {
+    for (std::int64_t b = 0; b < B; ++b) wanted.ptr<T>()[b] = in.is_known(b, t) ? T(0) : T(1);
+    const TensorView x = out.x.view().columns(t, 1);
+    const std::int64_t categories = model.layout().categories[static_cast<std::size_t>(t)];
+    if (categories == 0) {
+      ops::mixture_draw(ctx, q.mixture.view().reshaped({B, F * 3 * C}).columns(t * 3 * C, 3 * C),
+                        noise.columns(2 * t, 2), wanted, x, out.log_q);
+      continue;
+    }
+    const std::int64_t offset = impl.offsets[static_cast<std::size_t>(t)];
+    const TensorView code = out.code.view().columns(t, 1);
+    ops::categorical_draw(ctx, q.categorical.view().columns(offset, categories), noise.columns(2 * t, 1),
+                          wanted, code, out.log_q);
+    for (std::int64_t d = 0; d < B * K; ++d)
+      if (wanted.ptr<T>()[d / K] != T(0))
+        out.x.ptr<T>()[d * F + t] = impl.values.ptr<T>()[offset + out.code.ptr<std::int32_t>()[d * F + t]];
+  }
+}
+
+template <class T>
+void draw_on(Context& ctx, const SetGru& model, const ParameterStore& store, const SetGru::Impl& impl,
+             const Rows<T>& in, std::int64_t K, ConstTensorView noise, DrawMode mode, Draws& out) {
+  prepare_draws(ctx, model.options(), in, K, out);
+  if (mode == DrawMode::one_shot)
+    draw_at_once(ctx, model, impl, in, K, noise, out);
+  else
+    draw_one_by_one(ctx, model.options(), store, impl, in, K, noise, out);
+}
+
+}  // namespace
+
+void SetGru::draw(Context& ctx, const FeatureRows& rows, ConstTensorView mask, std::int64_t draws,
+                  ConstTensorView noise, DrawMode mode, Draws& out) const {
+  constexpr const char* what = "set-GRU, draw";
+  check_rows(what, options_.layout, rows, dtype());
+  check_mask(what, "mask", rows, mask);
+  const std::int64_t B = rows.x.rows(), F = options_.layout.features();
+  if (draws < 0) throw ShapeError(fmt::format("{}: {} draws a row, expected 0 or more", what, draws));
+  if (B * draws > 0 && ((noise.rows() != B * draws && noise.rows() != draws) || noise.cols() != 2 * F))
+    throw ShapeError(fmt::format("{}: noise has shape {}, expected {} or {}", what, noise.shape().str(),
+                                 Shape{B * draws, 2 * F}.str(), Shape{draws, 2 * F}.str()));
+  if (dtype() == DType::f32)
+    draw_on<float>(ctx, *this, store_, *impl_, {rows, mask}, draws, noise, mode, out);
+  else
+    draw_on<double>(ctx, *this, store_, *impl_, {rows, mask}, draws, noise, mode, out);
+}
+
+}  // namespace emshap
