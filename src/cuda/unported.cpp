@@ -3,6 +3,7 @@
 #include "emshap/core/context.h"
 #include "emshap/core/error.h"
 #include "emshap/ops/density.h"
+#include "emshap/ops/draw_noise.h"
 #include "emshap/ops/dropout.h"
 #include "emshap/ops/energy_loss.h"
 #include "emshap/ops/gaussian_base.h"
@@ -17,10 +18,11 @@
 #define EMSHAP_BACKEND cuda
 #include "ops/activation_backend.h"
 #include "ops/density_backend.h"
+#include "ops/draw_noise_backend.h"
 #include "ops/dropout_backend.h"
 #include "ops/energy_loss_backend.h"
-#include "ops/gaussian_base_backend.h"
 #include "ops/gather_backend.h"
+#include "ops/gaussian_base_backend.h"
 #include "ops/linear_backend.h"
 #include "ops/loss_backend.h"
 #include "ops/masked_input_backend.h"
@@ -67,6 +69,8 @@ EMSHAP_UNPORTED(dropout_apply, Context&, In, double, const RandomKey&, Out)
 EMSHAP_UNPORTED(energy_loss, Context&, EnergyLoss, In, In, Out, Out)
 EMSHAP_UNPORTED(score_limit, Context&, double, In, Out)
 EMSHAP_UNPORTED(importance_weights, Context&, In, Out, Out)
+EMSHAP_UNPORTED(fill_draw_noise, Context&, const RandomKey&, const std::int64_t*, std::int64_t, std::int64_t,
+                const std::uint32_t*, std::int64_t, Out)
 EMSHAP_UNPORTED(fill_uniform, Context&, const RandomKey&, double, double, Out)
 EMSHAP_UNPORTED(fill_normal, Context&, const RandomKey&, double, double, Out)
 EMSHAP_UNPORTED(linear_forward, Context&, In, In, In, Activation, Out)

@@ -9,16 +9,9 @@
 #include "emshap/core/random.h"
 #include "emshap/models/energy_network.h"
 #include "emshap/models/proposal.h"
+#include "emshap/ops/draw_noise.h"
 
 namespace emshap {
-
-/// How the uniform numbers of the draws are made. Row r of a data set gets the same numbers wherever it
-/// stands.
-enum class DrawNoise : std::uint8_t {
-  independent,  ///< Philox
-  sobol,  ///< scrambled Sobol points, one scramble a row: about half the error; beyond 256 dimensions (F =
-          ///< 128) the rest is independent
-};
 
 struct SamplingOptions {
   std::int64_t draws = 1000;  ///< K
@@ -27,12 +20,7 @@ struct SamplingOptions {
   RandomKey key{.seed = 42, .purpose = RandomPurpose::proposal};
 };
 
-/// uniforms (n K, 2 F), strictly between 0 and 1: row i K + k serves draw first_draw + k of the row
-/// `numbers[i]`; feature t reads columns 2 t and 2 t + 1 (see Proposal::draw). f32 or f64, on the CPU or
-/// copied to the tensor's device.
-EMSHAP_API void fill_draw_noise(Context& ctx, DrawNoise kind, const RandomKey& key,
-                                std::span<const std::int64_t> numbers, std::int64_t first_draw,
-                                std::int64_t draws, TensorView uniforms);
+using ops::fill_draw_noise;
 
 /// What is asked of the model: rows, what is known of each, and what is to be predicted.
 struct ModelQuery {
