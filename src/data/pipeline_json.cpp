@@ -1,51 +1,15 @@
 // Reading fitted steps back from JSON.
 #include <fmt/format.h>
 
-#include <limits>
-#include <nlohmann/json.hpp>
-
-#include "emshap/core/error.h"
+#include "data/json_read.h"
 #include "emshap/data/pipeline.h"
+#include "emshap/data/step_quantile.h"
 #include "emshap/data/steps.h"
 
 namespace emshap {
 namespace {
 
-using Json = nlohmann::json;
-
-Json parse(const std::string& text) {
-  Json json = Json::parse(text, nullptr, false);
-  if (json.is_discarded()) throw IoError("the text is not valid JSON, it may be cut off");
-  return json;
-}
-
-const Json& member(const Json& json, const char* key) {
-  if (!json.is_object() || !json.contains(key)) throw IoError(fmt::format("the key \"{}\" is missing", key));
-  return json.at(key);
-}
-
-// null stands for NaN among doubles.
-template <class T>
-T value(const Json& json, const char* key) {
-  const Json& found = member(json, key);
-  try {
-    if constexpr (std::is_same_v<T, std::vector<double>>) {
-      T values;
-      if (!found.is_array()) throw IoError("");
-      for (const Json& v : found)
-        values.push_back(v.is_null() ? std::numeric_limits<double>::quiet_NaN() : v.get<double>());
-      return values;
-    } else {
-      return found.get<T>();
-    }
-  } catch (const std::exception&) {
-    throw IoError(fmt::format("the key \"{}\" holds a value of the wrong type", key));
-  }
-}
-
-using Names = std::vector<std::string>;
-using Numbers = std::vector<double>;
-using Counts = std::vector<std::int64_t>;
+using namespace json_read;
 
 std::unique_ptr<Step> read_step(const Json& json) {
   const auto type = value<std::string>(json, "type");
@@ -61,8 +25,13 @@ std::unique_ptr<Step> read_step(const Json& json) {
   if (type == "piecewise_linear")
     return PiecewiseLinear::from_state(value<Names>(json, "names"), value<Counts>(json, "counts"),
                                        value<Numbers>(json, "edges"));
+  if (type == "quantile_normal")
+    return QuantileNormal::from_state(value<Names>(json, "names"), value<Counts>(json, "counts"),
+                                      value<Numbers>(json, "x"), value<Numbers>(json, "z"),
+                                      value<Numbers>(json, "low"), value<Numbers>(json, "high"));
   throw IoError(fmt::format(
-      "step type '{}' is not known, expected drop_constant, mean_impute, standard_scaler or piecewise_linear",
+      "step type '{}' is not known, expected drop_constant, mean_impute, standard_scaler, piecewise_linear "
+      "or quantile_normal",
       type));
 }
 

@@ -1,5 +1,7 @@
-// Stands in for pipeline_json.cpp in builds without nlohmann-json: fitted steps can be written but not read.
+// Stands in for pipeline_json.cpp and feature_space_json.cpp in builds without nlohmann-json: fitted steps
+// can be written but not read.
 #include "emshap/core/error.h"
+#include "emshap/data/feature_space.h"
 #include "emshap/data/pipeline.h"
 
 namespace emshap {
@@ -17,6 +19,9 @@ Pipeline Pipeline::from_json(const std::string&) {
   fail();
 }
 Preprocessor Preprocessor::from_json(const std::string&) {
+  fail();
+}
+FeatureSpace FeatureSpace::from_json(const std::string&) {
   fail();
 }
 

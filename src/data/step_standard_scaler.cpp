@@ -14,29 +14,40 @@ void StandardScaler::begin_fit(const std::vector<std::string>& names) {
   names_ = names;
   means_.assign(names.size(), 0);
   m2_.assign(names.size(), 0);
+  present_.assign(names.size(), 0);
   scales_.clear();
   count_ = 0;
 }
 
 void StandardScaler::observe(const double* block, std::int64_t rows) {
-  if (rows == 0) return;
   const std::size_t width = names_.size();
-  std::vector<double> mean(width, 0), m2(width, 0);
-  const auto n = static_cast<double>(rows), before = static_cast<double>(count_);
-  // Deviations from the first row keep the sum small where the mean is large.
-  for (std::int64_t r = 0; r < rows; ++r)
-    for (std::size_t c = 0; c < width; ++c)
-      mean[c] += block[static_cast<std::size_t>(r) * width + c] - block[c];
-  for (std::size_t c = 0; c < width; ++c) mean[c] = block[c] + mean[c] / n;
+  const auto counts = [this](double v) { return !skip_missing_ || !std::isnan(v); };
+  std::vector<double> first(width), mean(width, 0), m2(width, 0);
+  std::vector<std::int64_t> present(width, 0);
+  // Deviations from the first value keep the sum small where the mean is large.
   for (std::int64_t r = 0; r < rows; ++r)
     for (std::size_t c = 0; c < width; ++c) {
-      const double d = block[static_cast<std::size_t>(r) * width + c] - mean[c];
+      const double v = block[static_cast<std::size_t>(r) * width + c];
+      if (!counts(v)) continue;
+      if (present[c]++ == 0) first[c] = v;
+      mean[c] += v - first[c];
+    }
+  for (std::size_t c = 0; c < width; ++c)
+    if (present[c] > 0) mean[c] = first[c] + mean[c] / static_cast<double>(present[c]);
+  for (std::int64_t r = 0; r < rows; ++r)
+    for (std::size_t c = 0; c < width; ++c) {
+      const double v = block[static_cast<std::size_t>(r) * width + c];
+      if (!counts(v)) continue;
+      const double d = v - mean[c];
       m2[c] += d * d;
     }
   for (std::size_t c = 0; c < width; ++c) {
+    if (present[c] == 0) continue;
+    const auto n = static_cast<double>(present[c]), before = static_cast<double>(present_[c]);
     const double shift = mean[c] - means_[c];
     means_[c] += shift * (n / (before + n));
     m2_[c] += m2[c] + shift * shift * (before * n / (before + n));
+    present_[c] += present[c];
   }
   count_ += rows;
 }
@@ -44,8 +55,8 @@ void StandardScaler::observe(const double* block, std::int64_t rows) {
 void StandardScaler::end_fit() {
   scales_.resize(names_.size());
   for (std::size_t c = 0; c < names_.size(); ++c) {
-    scales_[c] = std::sqrt(m2_[c] / static_cast<double>(count_));
-    if (count_ > 0 && !std::isfinite(scales_[c]))
+    scales_[c] = std::sqrt(m2_[c] / static_cast<double>(present_[c]));
+    if (present_[c] > 0 && !std::isfinite(scales_[c]))
       throw DataError(fmt::format(
           "column '{}' has missing values among the {} training rows, expected none; impute them or "
           "drop the rows",
@@ -86,10 +97,14 @@ void StandardScaler::inverse(const double* in, std::int64_t rows, double* out) c
     for (std::size_t c = 0; c < names_.size(); ++c) *out++ = *in++ * scales_[c] + means_[c];
 }
 
-void StandardScaler::log_jacobian(const double*, std::int64_t rows, double* out) const {
+void StandardScaler::log_jacobian(const double* in, std::int64_t rows, double* out) const {
   double sum = 0;
   for (const double scale : scales_) sum -= std::log(scale);
-  for (std::int64_t r = 0; r < rows; ++r) out[r] += sum;
+  for (std::int64_t r = 0; r < rows; ++r) {
+    out[r] += sum;
+    for (std::size_t c = 0; c < names_.size(); ++c)
+      if (std::isnan(*in++)) out[r] += std::log(scales_[c]);  // missing values add nothing
+  }
 }
 
 GraphValue StandardScaler::to_onnx(GraphWriter& graph, const GraphValue& input) const {

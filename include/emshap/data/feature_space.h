@@ -34,7 +34,7 @@ struct FeatureSpaceOptions {
   std::int64_t max_categories = 64;     ///< a column with at most this many values ...
   std::int64_t rows_per_category = 20;  ///< ... and at least this many rows per value is categorical; 0
                                         ///< categories switches it off
-  double range_margin = .1;  ///< draws are kept within the training range widened by this share
+  double range_margin = .1;             ///< draws are kept within the training range widened by this share
 };
 
 /// One feature of the model, in raw units unless said.
@@ -44,7 +44,8 @@ struct FeatureColumn {
   bool may_be_missing = false;  ///< some training row lacks it; elsewhere NaN is an error
   double low = 0, high = 0;     ///< range of the training values
   double sd = 1;                ///< standard deviation of the training values: the unit of log-likelihoods
-  std::vector<double> values;   ///< distinct training values, ascending; empty for continuous
+  double delta = 0;            ///< widest tile: the median over `values` of the distance to the nearest other
+  std::vector<double> values;  ///< distinct training values, ascending; empty for continuous
   std::vector<double> left, right;  ///< edges of their tiles
   std::vector<double> frequencies;  ///< shares of the present training rows
 };
@@ -84,6 +85,8 @@ class EMSHAP_API FeatureSpace {
   void to_model_dequantised(ConstTensorView raw, const RandomKey& key,
                             std::span<const std::int64_t> row_numbers, TensorView x, TensorView observed,
                             TensorView code) const;
+  /// The image of a raw value of feature t.
+  double to_model(std::int64_t t, double raw) const;
   /// The tile of a raw value of feature t (not missing).
   Tile tile(std::int64_t t, double raw) const;
   /// The raw value of feature t at a point of model space: inverse transform.

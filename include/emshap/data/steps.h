@@ -71,9 +71,11 @@ class EMSHAP_API MeanImpute : public Step {
 
 /// y = (x - mean) / scale, scale = standard deviation over the training rows (divided by n). Mean and sum of
 /// squared deviations are formed in two passes per block and merged by Chan, Golub & LeVeque 1979, in
-/// float64.
+/// float64. NaN passes through.
 class EMSHAP_API StandardScaler : public Step {
  public:
+  /// `skip_missing`: the statistics are those of the present values; otherwise a missing one is an error.
+  explicit StandardScaler(bool skip_missing = false) : skip_missing_(skip_missing) {}
   const char* type() const override { return "standard_scaler"; }
   std::unique_ptr<Step> clone() const override { return std::make_unique<StandardScaler>(*this); }
   void begin_fit(const std::vector<std::string>& names) override;
@@ -92,13 +94,16 @@ class EMSHAP_API StandardScaler : public Step {
 
   const std::vector<double>& means() const { return means_; }
   const std::vector<double>& scales() const { return scales_; }
+  /// Training rows.
   std::int64_t count() const { return count_; }
   static std::unique_ptr<Step> from_state(std::vector<std::string> names, std::vector<double> means,
                                           std::vector<double> scales, std::int64_t count);
 
  private:
+  bool skip_missing_;
   std::vector<std::string> names_;
   std::vector<double> means_, scales_, m2_;
+  std::vector<std::int64_t> present_;  // while fitting
   std::int64_t count_ = 0;
 };
 
