@@ -27,7 +27,8 @@ struct ModelQuery {
   FeatureRows rows;        ///< (B, F)
   ConstTensorView mask;    ///< (B, F): 1 = known
   ConstTensorView target;  ///< (B, F): 1 = value given, to be predicted; empty: everything unknown. Features
-                           ///< that are neither known nor target are missing: they are integrated out.
+                           ///< that are neither known nor target are missing: they take no part, and the
+                           ///< energy sees 0 in their place, as in training.
   std::span<const std::int64_t> numbers;  ///< (B): the rows' numbers in the data set, for the noise; empty:
                                           ///< 0..B-1
 };
@@ -72,14 +73,17 @@ class EMSHAP_API EmshapModel {
   void use_energy(bool used) { energy_used_ = used; }
   std::int64_t features() const { return proposal_->layout().features(); }
 
-  /// log p(x_U | x_S) with log Z from options.draws completions (any number; worked off in chunks). With
-  /// `with_energy` the energy counts whatever energy_used() says, to compare both.
+  /// log p(x_U | x_S) with log Z from options.draws completions (any number; worked off in chunks). The
+  /// energy counts when `with_energy` is true and there is a network, whatever energy_used() says, so that
+  /// both can be compared. In one-shot mode q is the product of the q(x_t | x_S). Entries of x that are
+  /// unknown are read only where they are targets.
   DensityScores log_density(Context& ctx, const ModelQuery& query, const SamplingOptions& options,
                             bool with_energy) const;
   DensityScores log_density(TeamPool& pool, const ModelQuery& query, const SamplingOptions& options,
                             bool with_energy) const;
 
-  /// K weighted completions of each row; the caller bounds B K.
+  /// K weighted completions of each row; the caller bounds B K. Weights count the energy if energy_used();
+  /// energies are there whenever there is a network.
   void draw(Context& ctx, const ModelQuery& query, const SamplingOptions& options, WeightedDraws& out) const;
 
   /// E[x_t | x_S] and its standard deviation from weighted draws. A categorical feature's values are its
@@ -92,7 +96,8 @@ class EMSHAP_API EmshapModel {
   void proposal_moments(Context& ctx, const ModelQuery& query, ConditionalMoments& out) const;
   void proposal_moments(TeamPool& pool, const ModelQuery& query, ConditionalMoments& out) const;
 
-  /// g (or E) of the rows themselves, (B); 0 without an energy network.
+  /// g (or E) of the rows themselves, (B), all of whose entries but missing ones count; 0 without an energy
+  /// network.
   std::vector<double> energies(Context& ctx, const ModelQuery& query) const;
   std::vector<double> energies(TeamPool& pool, const ModelQuery& query) const;
 
