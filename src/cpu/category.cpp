@@ -14,14 +14,13 @@ void categorical_loss(Context& ctx, Mat<const T> logits, Mat<const T> frequencie
                       Mat<const std::int32_t> code, Mat<const T> weight, Mat<T> value, Mat<T> dlogits) {
   using V = NativePack<T>;
   const Workspace::Scope scope(ctx.workspace());
-  T* const buffer = take_buffer<T>(ctx, logits.cols);
   V* const packs = take_packs<T>(ctx, logits.cols);
   V* const gradient = take_packs<T>(ctx, logits.cols);
   const PairNumbers<const std::int32_t> codes(code);
   const PairNumbers<const T> weights(weight);
   const PairNumbers<T> values(value);
   for_each_pair_block<T>(logits.rows, [&](auto block) EMSHAP_INLINE_LAMBDA {
-    block.load_rows(logits, 1, buffer, packs);
+    block.load_rows(logits, 1, packs);
     T code_numbers[block.lanes] = {};
     for (int i = 0; i < block.count; ++i) code_numbers[i] = static_cast<T>(codes.at(block.first + i));
     const V w = block.load(weights);
@@ -31,7 +30,7 @@ void categorical_loss(Context& ctx, Mat<const T> logits, Mat<const T> frequencie
     block.store(values, select(none, V(T(0)), w * loss));
     if (dlogits.data == nullptr) return;
     for (std::int64_t v = 0; v < logits.cols; ++v) gradient[v] = select(none, V(T(0)), w * gradient[v]);
-    block.store_rows(dlogits, buffer, gradient);
+    block.store_rows(dlogits, gradient);
   });
 }
 
@@ -40,18 +39,17 @@ void categorical_log_probabilities(Context& ctx, Mat<const T> logits, Mat<const 
                                    Mat<const T> wanted, Mat<T> log_p) {
   using V = NativePack<T>;
   const Workspace::Scope scope(ctx.workspace());
-  T* const buffer = take_buffer<T>(ctx, logits.cols);
   V* const packs = take_packs<T>(ctx, logits.cols);
   const PairNumbers<const T> asked(wanted);
   for_each_pair_block<T>(logits.rows, [&](auto block) EMSHAP_INLINE_LAMBDA {
-    block.load_rows(logits, 1, buffer, packs);
+    block.load_rows(logits, 1, packs);
     math::categorical_log_probabilities(static_cast<int>(logits.cols), packs, frequencies.data,
                                         ops::category_base_share, packs);
     if (wanted.data != nullptr) {
       const auto none = block.load(asked) == V(T(0));
       for (std::int64_t v = 0; v < logits.cols; ++v) packs[v] = select(none, V(T(0)), packs[v]);
     }
-    block.store_rows(log_p, buffer, packs);
+    block.store_rows(log_p, packs);
   });
 }
 
@@ -63,7 +61,6 @@ void categorical_draw(Context& ctx, Mat<const T> log_p, Mat<const T> uniforms, M
   if (pairs == 0) return;
   const std::int64_t share = pairs / log_p.rows;
   const Workspace::Scope scope(ctx.workspace());
-  T* const buffer = take_buffer<T>(ctx, log_p.cols);
   V* const packs = take_packs<T>(ctx, log_p.cols);
   const PairNumbers<const T> asked(wanted);
   const PairNumbers<std::int32_t> codes(code);
@@ -71,7 +68,7 @@ void categorical_draw(Context& ctx, Mat<const T> log_p, Mat<const T> uniforms, M
   for_each_pair_block<T>(pairs, [&](auto block) EMSHAP_INLINE_LAMBDA {
     T u[block.lanes] = {};
     for (int i = 0; i < block.count; ++i) u[i] = uniforms.row((block.first + i) % uniforms.rows)[0];
-    block.load_rows(log_p, share, buffer, packs);
+    block.load_rows(log_p, share, packs);
     const auto drawn = math::categorical_draw(static_cast<int>(log_p.cols), packs, V::load(u));
     for (int i = 0; i < block.count; ++i) {
       const std::int64_t p = block.first + i;

@@ -30,13 +30,12 @@ void mixture_loss(Context& ctx, Mat<const T> head, Mat<const T> mean, Mat<const 
   using V = NativePack<T>;
   const int C = components(head);
   const Workspace::Scope scope(ctx.workspace());
-  T* const buffer = take_buffer<T>(ctx, head.cols);
   V* const packs = take_packs<T>(ctx, head.cols);
   V* const work = take_packs<T>(ctx, 5 * C);
   const PairNumbers<const T> means(mean), log_sds(log_sd), xs(x), weights(weight);
   const PairNumbers<T> values(value);
   for_each_pair_block<T>(head.rows, [&](auto block) EMSHAP_INLINE_LAMBDA {
-    block.load_rows(head, 1, buffer, packs);
+    block.load_rows(head, 1, packs);
     const V w = block.load(weights);
     const V loss = math::mixture_loss(C, packs, block.load(means), block.load(log_sds), block.load(xs),
                                       ops::mixture_min_scale, work);
@@ -44,7 +43,7 @@ void mixture_loss(Context& ctx, Mat<const T> head, Mat<const T> mean, Mat<const 
     block.store(values, select(none, V(T(0)), w * loss));
     if (dhead.data == nullptr) return;
     for (std::int64_t j = 0; j < head.cols; ++j) work[j] = select(none, V(T(0)), w * work[j]);
-    block.store_rows(dhead, buffer, work);
+    block.store_rows(dhead, work);
   });
 }
 
@@ -54,15 +53,14 @@ void mixture_from_head(Context& ctx, Mat<const T> head, Mat<const T> mean, Mat<c
   using V = NativePack<T>;
   const int C = components(head);
   const Workspace::Scope scope(ctx.workspace());
-  T* const buffer = take_buffer<T>(ctx, head.cols);
   V* const packs = take_packs<T>(ctx, head.cols);
   V* const out = take_packs<T>(ctx, head.cols);
   const PairNumbers<const T> means(mean), log_sds(log_sd), asked(wanted);
   for_each_pair_block<T>(head.rows, [&](auto block) EMSHAP_INLINE_LAMBDA {
-    block.load_rows(head, 1, buffer, packs);
+    block.load_rows(head, 1, packs);
     math::mixture_from_head(C, packs, block.load(means), block.load(log_sds), ops::mixture_min_scale, out);
     if (wanted.data != nullptr) clear_where<V>(block.load(asked) == V(T(0)), out, head.cols);
-    block.store_rows(mixture, buffer, out);
+    block.store_rows(mixture, out);
   });
 }
 
@@ -71,13 +69,12 @@ void mixture_log_density(Context& ctx, Mat<const T> mixture, Mat<const T> x, Mat
   using V = NativePack<T>;
   const int C = components(mixture);
   const Workspace::Scope scope(ctx.workspace());
-  T* const buffer = take_buffer<T>(ctx, mixture.cols);
   V* const packs = take_packs<T>(ctx, mixture.cols);
   V* const work = take_packs<T>(ctx, C);
   const PairNumbers<const T> xs(x);
   const PairNumbers<T> values(value);
   for_each_pair_block<T>(mixture.rows, [&](auto block) EMSHAP_INLINE_LAMBDA {
-    block.load_rows(mixture, 1, buffer, packs);
+    block.load_rows(mixture, 1, packs);
     block.store(values, math::mixture_log_density(C, packs, block.load(xs), work));
   });
 }
@@ -116,11 +113,10 @@ void mixture_moments(Context& ctx, Mat<const T> mixture, Mat<T> mean, Mat<T> var
   using V = NativePack<T>;
   const int C = components(mixture);
   const Workspace::Scope scope(ctx.workspace());
-  T* const buffer = take_buffer<T>(ctx, mixture.cols);
   V* const packs = take_packs<T>(ctx, mixture.cols);
   const PairNumbers<T> means(mean), variances(variance);
   for_each_pair_block<T>(mixture.rows, [&](auto block) EMSHAP_INLINE_LAMBDA {
-    block.load_rows(mixture, 1, buffer, packs);
+    block.load_rows(mixture, 1, packs);
     const auto moments = math::mixture_moments(C, packs);
     block.store(means, moments.mean);
     block.store(variances, moments.variance);
@@ -136,7 +132,6 @@ void mixture_draw(Context& ctx, Mat<const T> mixture, Mat<const T> uniforms, Mat
   if (pairs == 0) return;
   const std::int64_t share = pairs / mixture.rows;
   const Workspace::Scope scope(ctx.workspace());
-  T* const buffer = take_buffer<T>(ctx, mixture.cols);
   V* const packs = take_packs<T>(ctx, mixture.cols);
   V* const work = take_packs<T>(ctx, C);
   const PairNumbers<const T> asked(wanted);
@@ -150,7 +145,7 @@ void mixture_draw(Context& ctx, Mat<const T> mixture, Mat<const T> uniforms, Mat
       v[i] = row[1];
       want[i] = wanted.data != nullptr ? asked.at(p / share) : T(1);
     }
-    block.load_rows(mixture, share, buffer, packs);
+    block.load_rows(mixture, share, packs);
     const auto keep = V::load(want) == V(T(0));
     const V drawn = math::mixture_draw(C, packs, V::load(u), V::load(v));
     if (log_q.data != nullptr) {

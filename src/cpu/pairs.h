@@ -1,8 +1,8 @@
 #pragma once
 // Blocks of pairs for ops/density.h: lane i of a pack belongs to pair first + i, so that the formulas of
-// src/math run on whole packs. Rows of a matrix are turned into lanes through a small buffer.
+// src/math run on whole packs. Rows of a matrix are turned into lanes in registers.
 #include "core/mat.h"
-#include "cpu/lanes.h"
+#include "cpu/transpose.h"
 #include "emshap/core/context.h"
 
 namespace emshap::cpu::EMSHAP_ISA {
@@ -38,20 +38,39 @@ struct PairBlock {
     for (int i = 0; i < count; ++i) numbers.at(first + i) = values[i];
   }
   /// out[j], lane i = entry j of the row of pair first + i; `share` pairs in sequence share a row.
-  EMSHAP_INLINE void load_rows(const Mat<const T>& m, std::int64_t share, T* buffer, V* out) const {
-    for (int i = 0; i < count; ++i) {
-      const T* row = m.row(share == 1 ? first + i : (first + i) / share);
-      for (std::int64_t j = 0; j < m.cols; ++j) buffer[j * lanes + i] = row[j];
+  EMSHAP_INLINE void load_rows(const Mat<const T>& m, std::int64_t share, V* out) const {
+    for (std::int64_t j = 0; j < m.cols; j += lanes) {
+      const int width = static_cast<int>(m.cols - j < lanes ? m.cols - j : lanes);
+      V block[lanes];
+#pragma GCC unroll 16
+      for (int i = 0; i < lanes; ++i) {
+        if (i >= count) continue;
+        const T* row = m.row(share == 1 ? first + i : (first + i) / share) + j;
+        block[i] = width == lanes ? V::load(row) : V::load_partial(row, width);
+      }
+      transpose_registers<T, lanes / 2>(block);
+#pragma GCC unroll 16
+      for (int k = 0; k < lanes; ++k)
+        if (k < width) out[j + k] = block[k];
     }
-    for (int i = count; i < lanes; ++i)
-      for (std::int64_t j = 0; j < m.cols; ++j) buffer[j * lanes + i] = T(0);
-    for (std::int64_t j = 0; j < m.cols; ++j) out[j] = V::load(buffer + j * lanes);
   }
-  EMSHAP_INLINE void store_rows(const Mat<T>& m, T* buffer, const V* in) const {
-    for (std::int64_t j = 0; j < m.cols; ++j) in[j].store(buffer + j * lanes);
-    for (int i = 0; i < count; ++i) {
-      T* row = m.row(first + i);
-      for (std::int64_t j = 0; j < m.cols; ++j) row[j] = buffer[j * lanes + i];
+  EMSHAP_INLINE void store_rows(const Mat<T>& m, const V* in) const {
+    for (std::int64_t j = 0; j < m.cols; j += lanes) {
+      const int width = static_cast<int>(m.cols - j < lanes ? m.cols - j : lanes);
+      V block[lanes];
+#pragma GCC unroll 16
+      for (int k = 0; k < lanes; ++k)
+        if (k < width) block[k] = in[j + k];
+      transpose_registers<T, lanes / 2>(block);
+#pragma GCC unroll 16
+      for (int i = 0; i < lanes; ++i) {
+        if (i >= count) continue;
+        T* row = m.row(first + i) + j;
+        if (width == lanes)
+          block[i].store(row);
+        else
+          block[i].store_partial(row, width);
+      }
     }
   }
 };
@@ -69,10 +88,6 @@ template <class T>
 EMSHAP_INLINE NativePack<T>* take_packs(Context& ctx, std::int64_t count) {
   const auto bytes = count * static_cast<std::int64_t>(sizeof(NativePack<T>));
   return static_cast<NativePack<T>*>(ctx.workspace().take_bytes(bytes));
-}
-template <class T>
-EMSHAP_INLINE T* take_buffer(Context& ctx, std::int64_t columns) {
-  return ctx.workspace().template take<T>(columns * native_lanes<T>);
 }
 
 }  // namespace emshap::cpu::EMSHAP_ISA

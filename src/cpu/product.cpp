@@ -6,28 +6,32 @@
 
 #include <cstring>
 
-#include "math/pack.h"
+#include "cpu/transpose.h"
 
 namespace emshap::cpu::EMSHAP_ISA {
 namespace {
 
 #if defined(__AVX512F__)
-constexpr int vector_bytes = 64;
 constexpr int rows_for[5] = {0, 12, 12, 8, 6};  // rows of a tile with 1..4 vectors: 32 registers
 #elif defined(__AVX2__)
-constexpr int vector_bytes = 32;
 constexpr int rows_for[3] = {0, 10, 6};  // 16 registers
 #else
-constexpr int vector_bytes = 16;
 constexpr int rows_for[3] = {0, 10, 6};
 #endif
 constexpr int most_vectors = static_cast<int>(sizeof(rows_for) / sizeof(int)) - 1;
 constexpr int most_rows = 12;
 
+/// Whether a ragged last vector of B is read under a mask; elsewhere from a padded copy of its panel.
+#if defined(__AVX512VL__)
+constexpr bool masked_reads = true;
+#else
+constexpr bool masked_reads = false;
+#endif
+
 template <class T>
-constexpr int lanes = vector_bytes / static_cast<int>(sizeof(T));
+constexpr int lanes = native_lanes<T>;
 template <class T>
-using Vec = math::Pack<T, lanes<T>>;
+using Vec = NativePack<T>;
 
 /// A seen through two strides, so that A and A^T are one kernel.
 template <class T>
@@ -37,102 +41,167 @@ struct Strided {
   std::int64_t inner;  ///< from one inner index to the next
 };
 
+/// One panel of B and what happens to a finished element of C.
 template <class T>
 struct Panel {
   const T* b;  ///< (K, NV * lanes), row stride `stride`
   std::int64_t stride;
-  const T* bias;         ///< NV * lanes elements or null
   std::int64_t columns;  ///< columns of C to write, <= NV * lanes
-  const T* plus;         ///< first row and column of this panel, or null
+  bool accumulate, relu;
+  const T* bias;  ///< NV * lanes elements or null
+  const T* plus;  ///< added in the end, from this panel's first column, or null
   std::int64_t plus_stride;
 };
 
+/// Vector v of a row of NV; only the last one may be shorter than W.
+template <class T, int NV, bool ragged>
+struct Place {
+  int v, rest;
+  EMSHAP_INLINE bool whole() const {
+    if constexpr (masked_reads) return !ragged || v < NV - 1;
+    return v < NV - 1 || rest == lanes<T>;
+  }
+  EMSHAP_INLINE Vec<T> load(const T* p) const {
+    return whole() ? Vec<T>::load(p + v * lanes<T>) : Vec<T>::load_partial(p + v * lanes<T>, rest);
+  }
+  /// A row of B, which is padded unless `ragged`.
+  EMSHAP_INLINE Vec<T> load_panel(const T* p) const {
+    return ragged ? load(p) : Vec<T>::load(p + v * lanes<T>);
+  }
+  EMSHAP_INLINE void store(T* p, Vec<T> x) const {
+    if (whole())
+      x.store(p + v * lanes<T>);
+    else
+      x.store_partial(p + v * lanes<T>, rest);
+  }
+};
+
+/// NV vectors, and MR rows of NV: nested members instead of arrays, and recursion instead of loops, so that
+/// the compiler keeps them in registers whatever else the loop does.
 template <class T, int NV>
-EMSHAP_INLINE void store_row(const Vec<T>* acc, const Panel<T>& p, bool relu, bool accumulate, const T* plus,
-                             T* c) {
-  constexpr int W = lanes<T>;
-#pragma GCC unroll 4
-  for (int v = 0; v < NV; ++v) {
-    const std::int64_t left = p.columns - v * W;
-    if (left <= 0) return;
-    Vec<T> x = acc[v];
-    if (p.bias != nullptr) x = x + Vec<T>::load(p.bias + v * W);
-    if (relu) x = math::select(x < Vec<T>(T(0)), Vec<T>(T(0)), x);  // keeps NaN, so that a bad loss is seen
-    if (left >= W) {
-      if (accumulate) x = Vec<T>::load(c + v * W) + x;
-      if (plus != nullptr) x = x + Vec<T>::load(plus + v * W);
-      x.store(c + v * W);
-    } else {
-      const int n = static_cast<int>(left);
-      if (accumulate) x = Vec<T>::load_partial(c + v * W, n) + x;
-      if (plus != nullptr) x = x + Vec<T>::load_partial(plus + v * W, n);
-      x.store_partial(c + v * W, n);
-    }
+struct Vectors {
+  Vec<T> first;
+  Vectors<T, NV - 1> rest;
+};
+template <class T>
+struct Vectors<T, 0> {};
+template <class T, int MR, int NV>
+struct Block {
+  Vectors<T, NV> first;
+  Block<T, MR - 1, NV> rest;
+};
+template <class T, int NV>
+struct Block<T, 0, NV> {};
+
+template <class T, int NV, bool ragged, int v>
+EMSHAP_INLINE void load_vectors(const Place<T, NV, ragged>& at, const T* p, Vectors<T, v>& b) {
+  if constexpr (v > 0) {
+    b.first = Place<T, NV, ragged>{NV - v, at.rest}.load_panel(p);
+    load_vectors(at, p, b.rest);
+  }
+}
+
+template <class T, int NV>
+EMSHAP_INLINE void add_row(Vec<T> x, const Vectors<T, NV>& b, Vectors<T, NV>& sum) {
+  if constexpr (NV > 0) {
+    sum.first = math::mul_add(x, b.first, sum.first);
+    add_row(x, b.rest, sum.rest);
   }
 }
 
 template <class T, int MR, int NV>
-void tile(const Strided<T>& a, const Panel<T>& p, std::int64_t inner, bool relu, bool accumulate, T* c,
-          std::int64_t c_stride) {
-  constexpr int W = lanes<T>;
-  Vec<T> acc[MR][NV];
-#pragma GCC unroll 12
-  for (int r = 0; r < MR; ++r)
-#pragma GCC unroll 4
-    for (int v = 0; v < NV; ++v) acc[r][v] = Vec<T>(T(0));
-  const T* ap = a.data;
-  const T* bp = p.b;
-  for (std::int64_t k = 0; k < inner; ++k) {
-    Vec<T> b[NV];
-#pragma GCC unroll 4
-    for (int v = 0; v < NV; ++v) b[v] = Vec<T>::load(bp + v * W);
-#pragma GCC unroll 12
-    for (int r = 0; r < MR; ++r) {
-      const Vec<T> x(ap[r * a.row]);
-#pragma GCC unroll 4
-      for (int v = 0; v < NV; ++v) acc[r][v] = math::mul_add(x, b[v], acc[r][v]);
-    }
-    ap += a.inner;
-    bp += p.stride;
-  }
-#pragma GCC unroll 12
-  for (int r = 0; r < MR; ++r) {
-    const T* plus = p.plus == nullptr ? nullptr : p.plus + r * p.plus_stride;
-    store_row<T, NV>(acc[r], p, relu, accumulate, plus, c + r * c_stride);
+EMSHAP_INLINE void add_rows(const T* a, std::int64_t stride, const Vectors<T, NV>& b, Block<T, MR, NV>& sum) {
+  if constexpr (MR > 0) {
+    add_row(Vec<T>(*a), b, sum.first);
+    add_rows(a + stride, stride, b, sum.rest);
   }
 }
 
-template <class T>
-using TileFunction = void (*)(const Strided<T>&, const Panel<T>&, std::int64_t, bool, bool, T*, std::int64_t);
+template <class T, int NV, bool ragged, int v>
+EMSHAP_INLINE void store_row(const Vectors<T, v>& sum, const Panel<T>& p, int rest, const T* plus, T* c) {
+  if constexpr (v > 0) {
+    const Place<T, NV, ragged> at{NV - v, rest};
+    Vec<T> x = sum.first;
+    if (p.accumulate) {
+      x = at.load(c) + x;
+    } else {
+      if (p.bias != nullptr) x = x + at.load(p.bias);
+      if (p.relu) x = math::select(x < Vec<T>(T(0)), Vec<T>(T(0)), x);  // keeps NaN: a bad loss is seen
+      if (plus != nullptr) x = x + at.load(plus);
+    }
+    at.store(c, x);
+    store_row<T, NV, ragged>(sum.rest, p, rest, plus, c);
+  }
+}
 
-template <class T, int NV, int MR>
+template <class T, int NV, bool ragged, int MR>
+EMSHAP_INLINE void store_rows(const Block<T, MR, NV>& sum, const Panel<T>& p, int rest, const T* plus, T* c,
+                              std::int64_t c_stride) {
+  if constexpr (MR > 0) {
+    store_row<T, NV, ragged>(sum.first, p, rest, plus, c);
+    store_rows<T, NV, ragged>(sum.rest, p, rest, plus == nullptr ? nullptr : plus + p.plus_stride,
+                              c + c_stride, c_stride);
+  }
+}
+
+/// `ragged`: the last vector of B has columns - (NV - 1) * lanes elements and is read under a mask.
+template <class T, int MR, int NV, bool ragged>
+void tile(const Strided<T>& a, const Panel<T>& p, std::int64_t inner, const T* plus, T* c,
+          std::int64_t c_stride) {
+  Block<T, MR, NV> sum;
+  const T* ap = a.data;
+  const T* bp = p.b;
+  const int rest = static_cast<int>(p.columns) - (NV - 1) * lanes<T>;
+  const std::int64_t a_row = a.row, a_inner = a.inner, b_stride = p.stride;
+  for (std::int64_t k = 0; k < inner; ++k) {
+    Vectors<T, NV> b;
+    load_vectors(Place<T, NV, ragged>{0, rest}, bp, b);
+    add_rows(ap, a_row, b, sum);
+    ap += a_inner;
+    bp += b_stride;
+  }
+  store_rows<T, NV, ragged>(sum, p, rest, plus, c, c_stride);
+}
+
+template <class T>
+using TileFunction = void (*)(const Strided<T>&, const Panel<T>&, std::int64_t, const T*, T*, std::int64_t);
+
+template <class T, int NV, bool ragged, int MR>
 EMSHAP_INLINE TileFunction<T> pick_rows(std::int64_t rows) {
   if constexpr (MR == 0) {
     return nullptr;
   } else {
-    if (rows == MR) return tile<T, MR, NV>;
-    return pick_rows<T, NV, MR - 1>(rows);
+    if (rows == MR) return tile<T, MR, NV, ragged>;
+    return pick_rows<T, NV, ragged, MR - 1>(rows);
   }
 }
 
 /// All rows of one panel, cut into tiles of nearly equal height.
-template <class T, int NV>
-EMSHAP_INLINE void run_panel(const Strided<T>& a, std::int64_t rows, Panel<T> p, std::int64_t inner,
-                             bool relu, bool accumulate, T* c, std::int64_t c_stride) {
+template <class T, int NV, bool ragged>
+EMSHAP_INLINE void run_rows(const Strided<T>& a, std::int64_t rows, const Panel<T>& p, std::int64_t inner,
+                            T* c, std::int64_t c_stride) {
   constexpr int MR = rows_for[NV];
   static_assert(MR <= most_rows);
   const std::int64_t tiles = (rows + MR - 1) / MR;
   const std::int64_t height = rows / tiles, taller = rows - height * tiles;
-  const TileFunction<T> tall = pick_rows<T, NV, MR>(height + 1), low = pick_rows<T, NV, MR>(height);
+  const TileFunction<T> tall = pick_rows<T, NV, ragged, MR>(height + 1),
+                        low = pick_rows<T, NV, ragged, MR>(height);
   std::int64_t r = 0;
   for (std::int64_t t = 0; t < tiles; ++t) {
     const bool is_tall = t < taller;
     const Strided<T> at{a.data + r * a.row, a.row, a.inner};
-    (is_tall ? tall : low)(at, p, inner, relu, accumulate, c + r * c_stride, c_stride);
-    const std::int64_t done = is_tall ? height + 1 : height;
-    if (p.plus != nullptr) p.plus += done * p.plus_stride;
-    r += done;
+    (is_tall ? tall : low)(at, p, inner, p.plus == nullptr ? nullptr : p.plus + r * p.plus_stride,
+                           c + r * c_stride, c_stride);
+    r += is_tall ? height + 1 : height;
   }
+}
+
+template <class T, int NV>
+EMSHAP_INLINE void run_panel(const Strided<T>& a, std::int64_t rows, const Panel<T>& p, std::int64_t inner,
+                             T* c, std::int64_t c_stride) {
+  if constexpr (masked_reads)
+    if (p.columns < NV * lanes<T>) return run_rows<T, NV, true>(a, rows, p, inner, c, c_stride);
+  run_rows<T, NV, false>(a, rows, p, inner, c, c_stride);
 }
 
 /// One output column: dot products along rows when A is contiguous there. Lanes are added in a fixed order.
@@ -172,15 +241,6 @@ const T* pack_columns(Workspace& workspace, Mat<const T> b, std::int64_t begin, 
   return packed;
 }
 
-template <class T>
-const T* pad_vector(Workspace& workspace, const T* from, std::int64_t count, std::int64_t width) {
-  if (from == nullptr) return nullptr;
-  T* padded = workspace.take<T>(width);
-  std::memcpy(padded, from, static_cast<std::size_t>(count) * sizeof(T));
-  std::memset(padded + count, 0, static_cast<std::size_t>(width - count) * sizeof(T));
-  return padded;
-}
-
 /// `b_padded`: rows of B may be read up to the next multiple of the vector width.
 template <class T>
 void multiply(Workspace& workspace, const Strided<T>& a, std::int64_t rows, std::int64_t inner,
@@ -202,55 +262,24 @@ void multiply(Workspace& workspace, const Strided<T>& a, std::int64_t rows, std:
     const std::int64_t columns = width <= c.cols - begin ? width : c.cols - begin;
     Panel<T> p{b.data + begin,
                b.stride,
-               e.accumulate || e.bias == nullptr ? nullptr : e.bias + begin,
                columns,
-               e.accumulate || e.plus == nullptr ? nullptr : e.plus + begin,
+               e.accumulate,
+               e.relu,
+               e.bias == nullptr ? nullptr : e.bias + begin,
+               e.plus == nullptr ? nullptr : e.plus + begin,
                e.plus_stride};
-    if (columns < width) {
-      if (!b_padded) {
-        p.b = pack_columns(workspace, b, begin, columns, width);
-        p.stride = width;
-      }
-      p.bias = pad_vector(workspace, p.bias, columns, width);
+    if (columns < width && !b_padded && !masked_reads) {
+      p.b = pack_columns(workspace, b, begin, columns, width);
+      p.stride = width;
     }
-    const bool relu = e.relu && !e.accumulate;
     T* out = c.data + begin;
-    if (nv == 1) run_panel<T, 1>(a, rows, p, inner, relu, e.accumulate, out, c.stride);
-    if (nv == 2) run_panel<T, 2>(a, rows, p, inner, relu, e.accumulate, out, c.stride);
+    if (nv == 1) run_panel<T, 1>(a, rows, p, inner, out, c.stride);
+    if (nv == 2) run_panel<T, 2>(a, rows, p, inner, out, c.stride);
     if constexpr (most_vectors > 2) {
-      if (nv == 3) run_panel<T, 3>(a, rows, p, inner, relu, e.accumulate, out, c.stride);
-      if (nv == 4) run_panel<T, 4>(a, rows, p, inner, relu, e.accumulate, out, c.stride);
+      if (nv == 3) run_panel<T, 3>(a, rows, p, inner, out, c.stride);
+      if (nv == 4) run_panel<T, 4>(a, rows, p, inner, out, c.stride);
     }
     done += nv;
-  }
-}
-
-/// One butterfly of a W x W transposition in registers: rows i and i + half exchange their off-diagonal
-/// blocks.
-template <class T, int half>
-EMSHAP_INLINE void exchange_blocks(Vec<T>* rows) {
-  constexpr int W = lanes<T>;
-  typename math::Mask<T, W>::Vec low, high;
-#pragma GCC unroll 16
-  for (int j = 0; j < W; ++j) {
-    const bool second = (j & half) != 0;
-    low[j] = second ? W + j - half : j;
-    high[j] = second ? W + j : j + half;
-  }
-#pragma GCC unroll 16
-  for (int i = 0; i < W; ++i) {
-    if ((i & half) != 0) continue;
-    const auto a = rows[i].v, b = rows[i + half].v;
-    rows[i].v = __builtin_shuffle(a, b, low);
-    rows[i + half].v = __builtin_shuffle(a, b, high);
-  }
-}
-
-template <class T, int half>
-EMSHAP_INLINE void transpose_registers(Vec<T>* rows) {
-  if constexpr (half > 0) {
-    exchange_blocks<T, half>(rows);
-    transpose_registers<T, half / 2>(rows);
   }
 }
 

@@ -23,33 +23,35 @@ namespace {
 constexpr std::int64_t rows_of_tile = 32;  ///< its states, gates and gradients fill about half an L2 cache
 
 /// What weighs a pair (prefix of length a, target) of a row with n values present: omega_a / sum_a omega_a (n
-/// - a), so that a row's loss is a mean per unknown feature.
+/// - a), so that a row's loss is a mean per unknown feature; divided by the rows of the batch.
+template <class T>
 class PairWeights {
  public:
   /// Tables in the context's workspace.
   PairWeights(Context& ctx, std::span<const double> sizes, std::int64_t total_rows)
       : features_(static_cast<std::int64_t>(sizes.size())) {
-    table_ = ctx.workspace().take<double>((features_ + 1) * features_);
+    table_ = ctx.workspace().take<T>((features_ + 1) * features_);
+    positive_ = ctx.workspace().take<bool>(features_ + 1);
     for (std::int64_t n = 0; n <= features_; ++n) {
-      double* row = table_ + n * features_;
+      T* row = table_ + n * features_;
+      const auto size = [&](std::int64_t a) { return sizes[static_cast<std::size_t>(a)]; };
       double scale = 0;
-      for (std::int64_t a = 0; a < n; ++a)
-        scale += sizes[static_cast<std::size_t>(a)] * static_cast<double>(n - a);
-      for (std::int64_t a = 0; a < features_; ++a) {
-        const bool used = a < n && scale > 0;
-        row[a] = used ? sizes[static_cast<std::size_t>(a)] / (scale * static_cast<double>(total_rows)) : 0;
-      }
+      for (std::int64_t a = 0; a < n; ++a) scale += size(a) * static_cast<double>(n - a);
+      for (std::int64_t a = 0; a < features_; ++a)
+        row[a] =
+            a < n && scale > 0 ? static_cast<T>(size(a) / (scale * static_cast<double>(total_rows))) : T(0);
       // A schedule without weight on any size that this row can have: the largest one.
-      if (n > 0 && !(scale > 0)) row[n - 1] = 1 / static_cast<double>(total_rows);
+      if (n > 0 && !(scale > 0)) row[n - 1] = static_cast<T>(1 / static_cast<double>(total_rows));
+      positive_[n] = std::all_of(row, row + n, [](T w) { return w > T(0); });
     }
   }
-  double operator()(std::int64_t present, std::int64_t prefix) const {
-    return table_[present * features_ + prefix];
-  }
+  const T* row(std::int64_t present) const { return table_ + present * features_; }
+  bool all_positive(std::int64_t present) const { return positive_[present]; }
 
  private:
   std::int64_t features_;
-  double* table_;
+  T* table_;
+  bool* positive_;
 };
 
 /// Memory of one member for one call, all in its workspace.
@@ -75,7 +77,8 @@ template <class T>
 class Member {
  public:
   Member(Context& ctx, const SetGruOptions& options, const ParameterStore& store, const SetGru::Impl& impl,
-         const ProposalBatch& batch, const PairWeights& weights, const RandomKey& key, std::int64_t row_begin)
+         const ProposalBatch& batch, const PairWeights<T>& weights, const RandomKey& key,
+         std::int64_t row_begin)
       : ctx_(ctx),
         options_(options),
         store_(store),
@@ -210,7 +213,7 @@ class Member {
       double left = random.uniform() * rows_share(n);
       std::int32_t a = 0, chosen = 0;
       for (; a < n; ++a) {
-        const double mass = weights_(n, a) * static_cast<double>(n - a);
+        const double mass = static_cast<double>(weights_.row(n)[a]) * static_cast<double>(n - a);
         if (mass > 0) chosen = a;
         left -= mass;
         if (left < 0) break;
@@ -222,12 +225,13 @@ class Member {
   /// Sum of the weights of all pairs of a row with n values: 1 / rows of the batch.
   double rows_share(std::int64_t n) const {
     double sum = 0;
-    for (std::int64_t a = 0; a < n; ++a) sum += weights_(n, a) * static_cast<double>(n - a);
+    for (std::int64_t a = 0; a < n; ++a)
+      sum += static_cast<double>(weights_.row(n)[a]) * static_cast<double>(n - a);
     return sum;
   }
 
   void push_pair(std::int64_t begin, std::int64_t R, std::int64_t r, std::int64_t prefix, std::int64_t t,
-                 double weight, std::int64_t at) {
+                 T weight, std::int64_t at) {
     const Buffers& b = buffers_;
     const std::int64_t moments = (r * F + t) * F + prefix;
     b.pair_index.ptr<std::int32_t>()[at] = static_cast<std::int32_t>(prefix * R + r);
@@ -235,8 +239,33 @@ class Member {
     b.pair_log_sd.ptr<T>()[at] = b.log_sd.ptr<T>()[moments];
     b.pair_x.ptr<T>()[at] = batch_.rows.x.ptr<T>()[(begin + r) * batch_.rows.x.row_stride() + t];
     b.pair_code.ptr<std::int32_t>()[at] = code_at(batch_.rows, begin + r, t);
-    b.pair_weight.ptr<T>()[at] = static_cast<T>(weight);
+    b.pair_weight.ptr<T>()[at] = weight;
     prefixes_ = std::max(prefixes_, prefix + 1);
+  }
+
+  /// The pairs of target t with all prefixes before it in row r, those of weight 0 left out.
+  std::int64_t push_prefixes(std::int64_t begin, std::int64_t R, std::int64_t r, std::int64_t t,
+                             std::int64_t prefixes, std::int64_t at) {
+    const Buffers& b = buffers_;
+    const std::int32_t present = b.count.ptr<std::int32_t>()[r];
+    const T* weight = weights_.row(present);
+    if (!weights_.all_positive(present)) {
+      for (std::int64_t a = 0; a < prefixes; ++a)
+        if (weight[a] > 0) push_pair(begin, R, r, a, t, weight[a], at++);
+      return at;
+    }
+    const std::int64_t moments = (r * F + t) * F;
+    std::int32_t* index = b.pair_index.ptr<std::int32_t>() + at;
+    for (std::int64_t a = 0; a < prefixes; ++a) index[a] = static_cast<std::int32_t>(a * R + r);
+    std::copy_n(b.mu.ptr<T>() + moments, prefixes, b.pair_mean.ptr<T>() + at);
+    std::copy_n(b.log_sd.ptr<T>() + moments, prefixes, b.pair_log_sd.ptr<T>() + at);
+    std::copy_n(weight, prefixes, b.pair_weight.ptr<T>() + at);
+    std::fill_n(b.pair_x.ptr<T>() + at, prefixes,
+                batch_.rows.x.ptr<T>()[(begin + r) * batch_.rows.x.row_stride() + t]);
+    if (V > 0)
+      std::fill_n(b.pair_code.ptr<std::int32_t>() + at, prefixes, code_at(batch_.rows, begin + r, t));
+    prefixes_ = std::max(prefixes_, prefixes);
+    return at + prefixes;
   }
 
   void make_pairs(std::int64_t begin, std::int64_t R) {
@@ -258,7 +287,8 @@ class Member {
         for (std::int64_t s = 0; s < M && count[r] > 0; ++s) {
           const std::int32_t* pair = sample + (r * M + s) * 2;
           const std::int32_t t = order[r * F + pair[1]];
-          push_pair(begin, R, r, pair[0], t, rows_share(count[r]) / static_cast<double>(M), pair_begin_[t]++);
+          push_pair(begin, R, r, pair[0], t, static_cast<T>(rows_share(count[r]) / static_cast<double>(M)),
+                    pair_begin_[t]++);
         }
       for (std::int64_t t = F; t > 0; --t) pair_begin_[t] = pair_begin_[t - 1];
       pair_begin_[0] = 0;
@@ -267,10 +297,7 @@ class Member {
     for (std::int64_t t = 0; t < F; ++t) {
       pair_begin_[t] = n;
       for (std::int64_t r = 0; r < R; ++r)
-        for (std::int64_t a = 0; a <= position[r * F + t]; ++a) {
-          const double weight = weights_(count[r], a);
-          if (weight > 0) push_pair(begin, R, r, a, t, weight, n++);
-        }
+        if (position[r * F + t] >= 0) n = push_prefixes(begin, R, r, t, position[r * F + t] + 1, n);
     }
     pair_begin_[F] = n;
   }
@@ -347,9 +374,10 @@ class Member {
       ops::mixture_loss(ctx_, out, pairs.mean, pairs.log_sd, part(b.pair_x), part(b.pair_weight), loss, out);
     ops::set_head_backward(ctx_, pairs, transposed_.hidden, out_t, out, u0, u,
                            b.dstate.rows(0, prefixes_ * R), gradients);
-    double sum = 0;
-    for (std::int64_t p = 0; p < P; ++p) sum += static_cast<double>(loss.ptr<T>()[p]);
-    return sum;
+    const T* values = loss.ptr<T>();
+    double sum[4] = {};  // four chains hide each other's latency
+    for (std::int64_t p = 0; p < P; ++p) sum[p % 4] += static_cast<double>(values[p]);
+    return (sum[0] + sum[1]) + (sum[2] + sum[3]);
   }
 
   /// From dstate through the first layer and the recurrence.
@@ -388,7 +416,7 @@ class Member {
   const ParameterStore& store_;
   const SetGru::Impl& impl_;
   const ProposalBatch& batch_;
-  const PairWeights& weights_;
+  const PairWeights<T>& weights_;
   const RandomKey key_;
   const std::int64_t row_begin_;
   const std::int64_t F, H, V;
@@ -411,7 +439,7 @@ void train_on(Context& ctx, const SetGruOptions& options, ParameterStore& store,
   const TensorView losses = scratch(ctx, {plan.local_shards}, DType::f64);
   {
     const Workspace::Scope inner(ctx.workspace());
-    const PairWeights weights(ctx, sizes, plan.total_rows);
+    const PairWeights<T> weights(ctx, sizes, plan.total_rows);
     Member<T> member(ctx, options, store, impl, batch, weights, key, plan.row_begin);
     for (std::int64_t i = 0; i < plan.local_shards; ++i) {
       const Shard s = plan.shard(i);

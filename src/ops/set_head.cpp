@@ -24,6 +24,12 @@ void check_pairs(const char* op, const Context& ctx, const SetHeadPairs& pairs, 
   check::shape(op, out, Shape{P, out.view.cols()}, why);
   const std::int32_t* index = pairs.index.ptr<std::int32_t>();
   if (ctx.device().kind != DeviceKind::cpu) return;
+  std::int32_t least = 0, most = -1;
+  for (std::int64_t p = 0; p < P; ++p) {
+    least = index[p] < least ? index[p] : least;
+    most = index[p] > most ? index[p] : most;
+  }
+  if (least >= 0 && most < state.view.rows()) return;
   for (std::int64_t p = 0; p < P; ++p)
     if (index[p] < 0 || index[p] >= state.view.rows())
       throw ShapeError(fmt::format("{}: index of pair {} is {}, expected 0 to {} because {} has {} rows", op,
