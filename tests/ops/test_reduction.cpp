@@ -121,3 +121,53 @@ TEST_CASE("sums name the argument that does not fit") {
       "blocks of elements",
       ShapeError);
 }
+
+TEST_CASE("log-sum-exp of rows and its gradient") {
+  for (const Backend level : levels())
+    for (const DType dtype : {DType::f32, DType::f64})
+      for (const std::int64_t rows : {0, 1, 3})
+        for (const std::int64_t cols : {1, 3, 15, 16, 17, 33, 100})
+          for (const double shift : {0.0, 300.0, -300.0}) {
+            CAPTURE(name_of(level));
+            CAPTURE(cols);
+            CAPTURE(shift);
+            Context ctx(level);
+            const Values xv = random_values(rows * cols, 1, shift, 3), up = random_values(rows, 2);
+            const Matrix x(xv, rows, cols, dtype, 4);
+            Values want, gradient;
+            for (std::int64_t r = 0; r < rows; ++r) {
+              double sum = 0;
+              for (std::int64_t c = 0; c < cols; ++c)
+                sum += std::exp(xv[static_cast<std::size_t>(r * cols + c)] - shift);
+              want.push_back(shift + std::log(sum));
+              for (std::int64_t c = 0; c < cols; ++c)
+                gradient.push_back(up[static_cast<std::size_t>(r)] *
+                                   std::exp(xv[static_cast<std::size_t>(r * cols + c)] - want.back()));
+            }
+            Matrix out(1, rows, dtype), dout(up, 1, rows, dtype), dx(rows, cols, dtype, 1);
+            ops::log_sum_exp(ctx, x, out.flat());
+            check_close(out.values(), want, tolerance(dtype, 1e-6, 1e-14), tolerance(dtype, 1e-6, 1e-14));
+            ops::log_sum_exp_backward(ctx, x, out.flat(), dout.flat(), dx);
+            check_close(dx.values(), gradient, tolerance(dtype, 1e-4, 1e-12), tolerance(dtype, 1e-4, 1e-12));
+            CHECK(dx.gaps_intact());
+          }
+}
+
+TEST_CASE("log-sum-exp: infinities and nan") {
+  const double inf = INFINITY;
+  for (const Backend level : levels())
+    for (const DType dtype : {DType::f32, DType::f64}) {
+      Context ctx(level);
+      const Matrix x(Values{-inf, -inf, 0, -inf, inf, 1, NAN, 1}, 4, 2, dtype);
+      Matrix out(1, 4, dtype);
+      ops::log_sum_exp(ctx, x, out.flat());
+      const Values got = out.values();
+      CHECK(got[0] == -inf);
+      CHECK(got[1] == 0);
+      CHECK(got[2] == inf);
+      CHECK(std::isnan(got[3]));
+      Matrix nothing(1, 2, dtype);
+      ops::log_sum_exp(ctx, Matrix(2, 0, dtype), nothing.flat());
+      CHECK(nothing.values() == Values{-inf, -inf});
+    }
+}
