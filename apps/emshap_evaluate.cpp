@@ -153,8 +153,8 @@ int main(int argc, char** argv) {
   s.add("output", "plots", o.plots, "Draw plots (with gnuplot)");
   s.add("gate", "baseline", o.baseline,
         "metrics.json, or a folder with one, that must not be better; else exit code 5");
-  s.add("gate", "metric", o.gate.metric, "What is compared: rmse, mse, mae, mape or r2",
-        one_of({"rmse", "mse", "mae", "mape", "r2"}));
+  s.add("gate", "metric", o.gate.metric, "What is compared: rmse, mse, mae, mape or r2; auto: rmse",
+        one_of({"auto", "rmse", "mse", "mae", "mape", "r2"}));
   s.add("gate", "tolerance", o.gate.tolerance,
         "How much worse it may be: a share of the baseline, for r2 a difference", in_range(0, 1e30));
   command.run = [&](Session& session) { evaluate(o, session); };

@@ -1,7 +1,6 @@
 #include "emshap/report/density_scores.h"
 
 #include <cmath>
-#include <limits>
 
 #include <fmt/format.h>
 
@@ -13,7 +12,6 @@
 namespace emshap::report {
 namespace {
 
-constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 constexpr std::int64_t block_pairs = 64;
 
 /// Places the transform of (pair, feature) inside its step.
@@ -21,16 +19,6 @@ double step_uniform(const ScoringOptions& options, std::int64_t pair, std::int64
   return Generator({options.seed, RandomPurpose::dequantise, 1, static_cast<std::uint64_t>(feature)},
                    static_cast<std::uint64_t>(pair))
       .uniform();
-}
-
-double element(const Tensor& x, std::int64_t i) {
-  return x.dtype() == DType::f64 ? x.ptr<double>()[i] : static_cast<double>(x.ptr<float>()[i]);
-}
-
-void check_fit(const FeatureSpace& space, const Proposal& proposal) {
-  if (space.features() != proposal.layout().features())
-    throw ShapeError(fmt::format("scores: the proposal has {} features, expected {} as the feature space has",
-                                 proposal.layout().features(), space.features()));
 }
 
 }  // namespace
@@ -107,85 +95,6 @@ ConditionalScores score_independence(const FeatureSpace& space, ConstTensorView 
     }
   }
   return table.summarise(space, pairs, model, options);
-}
-
-EnergyScores score_energy(const FeatureSpace& space, const EmshapModel& model, ConstTensorView raw,
-                          const MaskedRows& pairs, const SamplingOptions& sampling,
-                          const ScoringOptions& options, TeamPool& pool, ProgressSink& sink) {
-  if (model.energy() == nullptr) throw ConfigError("energy scores: the model has no energy network");
-  const Proposal& proposal = model.proposal();
-  check_fit(space, proposal);
-  const ModelPairs points = model_pairs(space, raw, pairs, proposal.dtype());
-  const std::vector<std::int64_t> input = input_of_feature(space);
-  const RawRows values(raw);
-  const std::int64_t count = pairs.pairs(), features = space.features();
-
-  // The proposal's part, on tiles.
-  std::vector<ColumnForecast> columns;
-  for (std::int64_t t = 0; t < features; ++t) columns.emplace_back(space, t);
-  std::vector<double> log_q(static_cast<std::size_t>(count), 0);
-  for_blocks(pool, count, block_pairs, [&](Context& ctx, std::int64_t begin, std::int64_t some) {
-    Conditionals sequential;
-    proposal.sequential(ctx, points.rows(begin, some), points.mask.view().rows(begin, some),
-                        points.target.view().rows(begin, some), sequential);
-    for (std::int64_t p = begin; p < begin + some; ++p)
-      for (std::int64_t t = 0; t < features; ++t)
-        if (points.is_target(p, t))
-          log_q[static_cast<std::size_t>(p)] += columns[static_cast<std::size_t>(t)].log_likelihood(
-              Marginal::of(sequential, proposal.layout(), p - begin, t),
-              values(pairs.row[static_cast<std::size_t>(p)], input[static_cast<std::size_t>(t)]));
-  });
-
-  EnergyScores out;
-  out.pairs = count;
-  out.draws = sampling.draws;
-  out.used = model.energy_used();
-  std::vector<double> full, gain, targets;
-  // In portions, so that progress shows: most of the time of an evaluation goes here.
-  constexpr std::int64_t portion = 64;
-  for (std::int64_t begin = 0; begin < count; begin += portion) {
-    const std::int64_t some = std::min(portion, count - begin);
-    std::vector<std::int64_t> numbers;
-    for (std::int64_t p = begin; p < begin + some; ++p) numbers.push_back(p);
-    const ModelQuery query{points.rows(begin, some), points.mask.view().rows(begin, some),
-                           points.target.view().rows(begin, some), numbers};
-    const emshap::DensityScores scores = model.log_density(pool, query, sampling, true);
-    for (std::int64_t p = begin; p < begin + some; ++p) {
-      const auto i = static_cast<std::size_t>(p - begin);
-      gain.push_back(scores.log_density[i] - scores.log_q[i]);
-      full.push_back(log_q[static_cast<std::size_t>(p)] + gain.back());
-      targets.push_back(static_cast<double>(points.targets[static_cast<std::size_t>(p)]));
-      out.targets += points.targets[static_cast<std::size_t>(p)];
-      out.effective.add(scores.effective[i]);
-      out.log_z.add(scores.log_z[i]);
-      out.log_z_error.add(scores.log_z_error[i]);
-      out.data.push_back(scores.energy[i]);
-    }
-    sink.progress({"partition functions", begin + some, count, "pair", {}});
-  }
-  const std::vector<std::int64_t> cluster = pair_clusters(pairs, options);
-  out.proposal = ratio_estimate(log_q, targets, cluster);
-  out.full = ratio_estimate(full, targets, cluster);
-  out.gain = ratio_estimate(gain, targets, cluster);
-  out.by_size = scores_by_size(full, {}, targets, points.size, cluster);
-
-  // One draw for each pair.
-  SamplingOptions one = sampling;
-  one.draws = 1;
-  one.noise = DrawNoise::independent;
-  out.drawn.resize(static_cast<std::size_t>(count));
-  for_blocks(pool, count, block_pairs, [&](Context& ctx, std::int64_t begin, std::int64_t some) {
-    std::vector<std::int64_t> numbers;
-    for (std::int64_t p = begin; p < begin + some; ++p) numbers.push_back(p);
-    WeightedDraws draws;
-    model.draw(ctx,
-               {points.rows(begin, some), points.mask.view().rows(begin, some),
-                points.target.view().rows(begin, some), numbers},
-               one, draws);
-    for (std::int64_t p = begin; p < begin + some; ++p)
-      out.drawn[static_cast<std::size_t>(p)] = element(draws.energy, p - begin);
-  });
-  return out;
 }
 
 }  // namespace emshap::report

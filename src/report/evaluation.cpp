@@ -10,6 +10,7 @@
 #include "emshap/core/error.h"
 #include "emshap/core/random.h"
 #include "emshap/core/version.h"
+#include "emshap/report/density_evaluation.h"
 #include "emshap/report/power_plots.h"
 #include "emshap/report/text_table.h"
 
@@ -130,12 +131,13 @@ std::string metrics_table(const std::vector<std::pair<std::string, RegressionMet
   return table.str() + note;
 }
 
-std::string evaluation_json(const Evaluation& evaluation, const Table& table) {
+std::string evaluation_json(const Evaluation& evaluation, const Table& table,
+                            const DensityEvaluation* density) {
   Json j;
   for (const auto& [key, value] : evaluation.model) j["model"][key] = value;
   const Provenance& from = table.provenance();
   j["data"] = {{"path", from.source}, {"rows", from.rows_read}, {"hash", from.data_hash}};
-  j["target"] = evaluation.target;
+  if (!evaluation.parts.empty()) j["target"] = evaluation.target;
   if (!evaluation.unit.empty()) j["unit"] = evaluation.unit;
   for (const EvaluatedPart& part : evaluation.parts) j[part.name] = Json::parse(part.metrics.to_json());
   if (!evaluation.importance.increase.empty()) {
@@ -144,21 +146,30 @@ std::string evaluation_json(const Evaluation& evaluation, const Table& table) {
     for (const auto& [feature, increase] : evaluation.importance.increase)
       importance["rmse_increase"][feature] = increase;
   }
+  if (density != nullptr) j["density"] = Json::parse(density_json(*density));
   j["version"] = version();
   return j.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 std::vector<std::filesystem::path> write_evaluation(const Evaluation& evaluation, const Table& table,
-                                                    const std::filesystem::path& folder, Plotter* plotter) {
+                                                    const std::filesystem::path& folder, Plotter* plotter,
+                                                    const DensityEvaluation* density) {
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   if (error)
     throw IoError(fmt::format("folder {} could not be created: {}", folder.string(), error.message()),
                   ErrorKind::environment);
-  write_file_atomically(folder / "metrics.json", evaluation_json(evaluation, table));
-  write_file_atomically(folder / "predictions.csv", predictions_csv(evaluation, table));
-  std::vector<std::filesystem::path> files{folder / "metrics.json", folder / "predictions.csv"};
+  write_file_atomically(folder / "metrics.json", evaluation_json(evaluation, table, density));
+  std::vector<std::filesystem::path> files{folder / "metrics.json"};
+  if (!evaluation.parts.empty()) {
+    write_file_atomically(folder / "predictions.csv", predictions_csv(evaluation, table));
+    files.push_back(folder / "predictions.csv");
+  }
   if (plotter == nullptr) return files;
+  if (density != nullptr)
+    for (auto& file : write_density_plots(*plotter, folder / "plots", *density))
+      files.push_back(std::move(file));
+  if (evaluation.parts.empty()) return files;
   const EvaluatedPart& last = evaluation.parts.back();
   const std::string label = evaluation.unit.empty()
                                 ? evaluation.target

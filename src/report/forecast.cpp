@@ -7,8 +7,8 @@ namespace emshap::report {
 namespace {
 
 constexpr std::size_t largest_grid = 512;
-constexpr int nodes_per_side = 25;     // of a component
-constexpr double node_spacing = .2;    // standard deviations
+constexpr int nodes_per_side = 45;     // of a component
+constexpr double node_spacing = .1;    // standard deviations
 constexpr double least_weight = 1e-7;  // components below it get no nodes
 
 /// int_{a}^{b} F^2 dy for F linear between its values at the ends.
@@ -25,8 +25,8 @@ ColumnForecast::ColumnForecast(const FeatureSpace& space, std::int64_t t)
   high_ = column_->high + margin;
   const std::vector<double>& values = column_->values;
   if (column_->kind != FeatureKind::tied || values.size() > largest_grid) return;
-  for (std::size_t i = 0; i + 1 < values.size(); ++i)
-    edges_.push_back(.5 * (space.tile(t, values[i]).right + space.tile(t, values[i + 1]).left));
+  for (std::size_t i = 0; i + 1 < values.size(); ++i)  // between two tiles a draw goes to the nearer one
+    edges_.push_back(space.to_model(t, .5 * (column_->right[i] + column_->left[i + 1])));
 }
 
 std::size_t ColumnForecast::category(double raw) const {

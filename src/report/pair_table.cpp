@@ -47,6 +47,12 @@ bool ModelPairs::is_target(std::int64_t p, std::int64_t t) const {
   return target.dtype() == DType::f64 ? target.ptr<double>()[i] != 0 : target.ptr<float>()[i] != 0;
 }
 
+void check_fit(const FeatureSpace& space, const Proposal& proposal) {
+  if (space.features() != proposal.layout().features())
+    throw ShapeError(fmt::format("scores: the proposal has {} features, expected {} as the feature space has",
+                                 proposal.layout().features(), space.features()));
+}
+
 ModelPairs model_pairs(const FeatureSpace& space, ConstTensorView raw, const MaskedRows& pairs, DType dtype) {
   const std::int64_t rows = raw.rows(), features = space.features(), count = pairs.pairs();
   if (raw.cols() != space.inputs())

@@ -24,6 +24,11 @@ struct ModelPairs {
 };
 ModelPairs model_pairs(const FeatureSpace& space, ConstTensorView raw, const MaskedRows& pairs, DType dtype);
 
+/// Element i of a tensor of either type.
+inline double element(const Tensor& x, std::int64_t i) {
+  return x.dtype() == DType::f64 ? x.ptr<double>()[i] : static_cast<double>(x.ptr<float>()[i]);
+}
+
 /// Raw values (N, inputs) as they were given.
 class RawRows {
  public:
@@ -36,6 +41,9 @@ class RawRows {
  private:
   ConstTensorView raw_;
 };
+
+/// Throws ShapeError for different numbers of features.
+void check_fit(const FeatureSpace& space, const Proposal& proposal);
 
 /// Column of the raw rows that feature t of the space comes from.
 std::vector<std::int64_t> input_of_feature(const FeatureSpace& space);

@@ -69,8 +69,8 @@ struct ScoringOptions {
 /// log[F(right) - F(left)] - log width over its tile; of a category: log probability - log width; else log
 /// density + log Jacobian. The others are of q(x_t | x_S) brought back to raw units, clamped to the column's
 /// widened range: columns of at most 512 distinct values on their grid, in exact sums; other distribution
-/// functions are taken as linear between nodes at a fifth of the components' standard deviations (relative
-/// error of CRPS below 1e-3). Transform of a tied value or a category: uniform on [F(left), F(right)], keyed
+/// functions are taken as linear between nodes at a tenth of the components' standard deviations (relative
+/// error of CRPS below 3e-3). Transform of a tied value or a category: uniform on [F(left), F(right)], keyed
 /// by seed, pair and feature (Czado, Gneiting & Held 2009); a value lies in a central interval where its
 /// transform does. CRPS: Gneiting & Raftery 2007. Throws DataError for rows that do not fit the space.
 EMSHAP_API ConditionalScores score_conditionals(const FeatureSpace& space, const Proposal& proposal,

@@ -17,6 +17,8 @@
 
 namespace emshap::report {
 
+struct DensityEvaluation;
+
 /// Fills y (B, 1), in the target's unit, from raw (B, F); both float32 on the CPU.
 using Predict = std::function<void(ConstTensorView raw, TensorView y)>;
 
@@ -63,26 +65,34 @@ EMSHAP_API Evaluation evaluate(const Table& table,
 /// A table for the terminal: part, rows, RMSE, MAE, R2, MAPE, and a line on rows left out of MAPE.
 EMSHAP_API std::string metrics_table(const std::vector<std::pair<std::string, RegressionMetrics>>& parts);
 
-/// metrics.json: model, data, target, unit, one object per part as RegressionMetrics::to_json, importance.
-EMSHAP_API std::string evaluation_json(const Evaluation& evaluation, const Table& table);
+/// metrics.json: model, data; of a predictor target, unit, one object per part as RegressionMetrics::to_json
+/// and importance; of a density model, if given, "density" (density_evaluation.h). An evaluation without
+/// parts holds no predictor.
+EMSHAP_API std::string evaluation_json(const Evaluation& evaluation, const Table& table,
+                                       const DensityEvaluation* density = nullptr);
 
-/// Writes metrics.json, predictions.csv (row of the source, part, actual, predicted) and, with a plotter,
-/// plots/*.svg of the last part into `folder`, which is created. Returns the files' paths. Throws IoError.
+/// Writes metrics.json, with a predictor predictions.csv (row of the source, part, actual, predicted) and,
+/// with a plotter, plots/*.svg of the last part and of the density model into `folder`, which is created.
+/// Returns the files' paths. Throws IoError.
 EMSHAP_API std::vector<std::filesystem::path> write_evaluation(const Evaluation& evaluation,
                                                                const Table& table,
                                                                const std::filesystem::path& folder,
-                                                               Plotter* plotter);
+                                                               Plotter* plotter,
+                                                               const DensityEvaluation* density = nullptr);
 
-/// Compares metrics.json texts. `metric` is mse, rmse, mae or mape, which pass up to baseline (1 +
-/// tolerance), or r2, which passes down to baseline - tolerance. The part is "test" where both have it, else
-/// "all".
+/// Compares metrics.json texts. `metric` is, of a predictor, mse, rmse, mae or mape, which pass up to
+/// baseline (1
+/// + tolerance), or r2, which passes down to baseline - tolerance; the part is "test" where both have it,
+/// else "all". Of a density model: crps, nrmse or msev, up to baseline (1 + tolerance), or log_likelihood,
+/// down to baseline - tolerance. "auto": rmse, log_likelihood and crps, those of the models that both texts
+/// have.
 struct GateOptions {
-  std::string metric = "rmse";
+  std::string metric = "auto";
   double tolerance = 0;
 };
-/// Returns one sentence that says by how much it passed. Throws QualityError when the current model is worse
-/// or its metric is not a number, DataError when the baseline lacks the part or the metric, IoError when it
-/// cannot be read. `baseline` is a metrics.json or a folder that holds one.
+/// Returns one sentence that says by how much each metric passed. Throws QualityError when the current model
+/// is worse or its metric is not a number, DataError when the baseline lacks the part or the metric, IoError
+/// when it cannot be read. `baseline` is a metrics.json or a folder that holds one.
 EMSHAP_API std::string check_gate(const std::string& current_json, const std::filesystem::path& baseline,
                                   const GateOptions& options);
 

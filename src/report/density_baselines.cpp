@@ -1,0 +1,73 @@
+#include "emshap/report/density_baselines.h"
+
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "emshap/core/random.h"
+#include "emshap/models/gaussian_base.h"
+#include "emshap/models/gaussian_proposal.h"
+#include "report/pair_table.h"
+
+namespace emshap::report {
+namespace {
+
+void append(Table& table, ConstTensorView raw) {
+  const RawRows values(raw);
+  for (std::int64_t r = 0; r < raw.rows(); ++r)
+    for (std::int64_t c = 0; c < raw.cols(); ++c) {
+      const double value = values(r, c);
+      Column& column = table.columns()[static_cast<std::size_t>(c)];
+      if (std::isnan(value))
+        column.push_missing();
+      else
+        column.push_f32(static_cast<float>(value));
+    }
+}
+
+/// Dequantised rows in model space, missing values NaN.
+Tensor model_rows(const FeatureSpace& space, ConstTensorView raw, std::uint64_t seed) {
+  const std::int64_t rows = raw.rows(), features = space.features();
+  std::vector<std::int64_t> numbers(static_cast<std::size_t>(rows));
+  std::iota(numbers.begin(), numbers.end(), std::int64_t{0});
+  Tensor x({rows, features}, DType::f64), observed({rows, features}, DType::f64),
+      code({rows, features}, DType::i32);
+  space.to_model_dequantised(raw, {seed, RandomPurpose::dequantise, 2, 0}, numbers, x, observed, code);
+  for (std::int64_t i = 0; i < rows * features; ++i)
+    if (observed.ptr<double>()[i] == 0) x.ptr<double>()[i] = std::numeric_limits<double>::quiet_NaN();
+  return x;
+}
+
+}  // namespace
+
+std::vector<DensityBaseline> fit_density_baselines(const std::vector<std::string>& names,
+                                                   ConstTensorView train, ConstTensorView validation,
+                                                   FeatureSpaceOptions options, std::uint64_t seed) {
+  std::vector<ColumnSpec> schema;
+  for (const std::string& name : names) schema.push_back({name, ColumnType::f32, ColumnRole::feature});
+  Table table(schema);
+  append(table, train);
+  const std::int64_t held_out = validation.elements() == 0 ? 0 : validation.rows();
+  if (held_out > 0) append(table, validation);
+  table.provenance().source = "the training rows";
+  std::vector<std::int64_t> train_rows(static_cast<std::size_t>(train.rows())),
+      validation_rows(static_cast<std::size_t>(held_out));
+  std::iota(train_rows.begin(), train_rows.end(), std::int64_t{0});
+  std::iota(validation_rows.begin(), validation_rows.end(), train.rows());
+
+  options.max_categories = 0;
+  std::vector<DensityBaseline> out;
+  for (const auto& [name, transform] : {std::pair{"Gaussian", FeatureTransform::standardise},
+                                        std::pair{"Gaussian copula", FeatureTransform::quantile}}) {
+    options.transform = transform;
+    DensityBaseline baseline{name, FeatureSpace::fit(table, train_rows, validation_rows, options), nullptr};
+    auto proposal = std::make_unique<GaussianProposal>(
+        FeatureLayout::numeric(baseline.space.features()),
+        GaussianBase::fit(model_rows(baseline.space, train, seed)), DType::f64);
+    baseline.model = std::make_unique<EmshapModel>(std::move(proposal), nullptr, false);
+    out.push_back(std::move(baseline));
+  }
+  return out;
+}
+
+}  // namespace emshap::report
