@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The training steps of bench/emshap_step.cpp in PyTorch: the same model (docs/model.md), written the way one would
+"""The training steps of bench/set_gru_step.cpp and bench/energy_step.cpp in PyTorch: the same model (docs/model.md), written the way one would
 for speed: one torch.nn.GRU over each row's random order, all (prefix, target) pairs of the batch in one product per
 head layer, base moments by one batched Cholesky, draws with the rows sorted so that only unfinished ones are computed,
 fused Adam. Prints JSON: milliseconds (median) per step, batch, threads and variant.

@@ -15,4 +15,4 @@ for round in 1 2 3; do
     "$python" "$here/power_step.py" --threads "$threads" --seconds 1 >"$out/torch.$threads.$round.json"
   done
 done
-"$python" "$here/power_step_table.py" "$out"
+"$python" "$here/step_table.py" "$out"
