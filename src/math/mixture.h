@@ -27,19 +27,6 @@ EMSHAP_HD V distance(V x) {
   return clamped(x, 1e15);
 }
 
-/// Standard deviation of a component in units of the base's, from the head's r, and its derivative.
-template <class V>
-struct MixtureScale {
-  V value, slope;
-};
-template <class V>
-EMSHAP_HD MixtureScale<V> mixture_scale(V r, V min_scale) {
-  using S = scalar_of<V>;
-  const V e = exp(-abs(r));
-  const V large = V(S(1)) / (V(S(1)) + e);
-  return {max(V(S(0)), r) + log1p(e) + min_scale, select(r < V(S(0)), e * large, large)};
-}
-
 /// max and log of the sum of exp(v[c] - max): logsumexp = max + log_sum, kept apart for accuracy.
 template <class V>
 struct LogSum {
@@ -61,24 +48,29 @@ EMSHAP_HD V mixture_loss(int C, const V* head, V mean, V log_sd, V x, double lea
   const V z = clamped((x - mean) * factor_exp(-log_sd), 1e30);
   V* const term = work;            // log of weight times density in units of the base, then gradient of l
   V* const pull = work + C;        // standardised distance, then gradient of a
-  V* const spread = work + 2 * C;  // scale, then gradient of r
+  V* const spread = work + 2 * C;  // 1 / scale, then gradient of r
   V* const weight = work + 3 * C;  // not normalised
   V* const slope = work + 4 * C;   // d scale / d r
   V largest_l = head[0];
   for (int c = 1; c < C; ++c) largest_l = max(largest_l, head[c]);
-  V sum_l(S(0)), largest;
+  // One function of all components after another: their chains of operations run side by side.
+  V sum_l(S(0));
   for (int c = 0; c < C; ++c) {
-    const V l = head[c] - largest_l;
-    const auto scale = mixture_scale(head[2 * C + c], V(S(least)));
-    const V d = distance((z - head[C + c]) / scale.value);
-    const V t = (l - V(S(.5)) * (d * d)) - log(scale.value);
-    weight[c] = exp(l);
+    weight[c] = exp(head[c] - largest_l);
     sum_l += weight[c];
-    term[c] = t;
+  }
+  for (int c = 0; c < C; ++c) slope[c] = exp(-abs(head[2 * C + c]));
+  for (int c = 0; c < C; ++c) spread[c] = max(V(S(0)), head[2 * C + c]) + log1p(slope[c]) + V(S(least));
+  for (int c = 0; c < C; ++c) term[c] = log(spread[c]);
+  V largest;
+  for (int c = 0; c < C; ++c) {
+    const V large = V(S(1)) / (V(S(1)) + slope[c]);
+    slope[c] = select(head[2 * C + c] < V(S(0)), slope[c] * large, large);
+    spread[c] = V(S(1)) / spread[c];
+    const V d = distance((z - head[C + c]) * spread[c]);
     pull[c] = d;
-    spread[c] = scale.value;
-    slope[c] = scale.slope;
-    largest = c == 0 ? t : max(largest, t);
+    term[c] = ((head[c] - largest_l) - V(S(.5)) * (d * d)) - term[c];
+    largest = c == 0 ? term[c] : max(largest, term[c]);
   }
   V sum(S(0));
   for (int c = 0; c < C; ++c) {
@@ -88,7 +80,7 @@ EMSHAP_HD V mixture_loss(int C, const V* head, V mean, V log_sd, V x, double lea
   const V per_sum = V(S(1)) / sum, per_sum_l = V(S(1)) / sum_l;
   for (int c = 0; c < C; ++c) {
     const V responsibility = term[c] * per_sum;
-    const V per_scale = responsibility / spread[c];
+    const V per_scale = responsibility * spread[c];
     const V d = pull[c];
     term[c] = weight[c] * per_sum_l - responsibility;
     pull[c] = -(per_scale * d);
@@ -97,29 +89,31 @@ EMSHAP_HD V mixture_loss(int C, const V* head, V mean, V log_sd, V x, double lea
   return ((log(sum_l) - log(sum)) - largest) + (log_sd + V(S(half_log_2pi)));
 }
 
-/// The canonical form of a head's mixture: C normalised log-weights, C means, C log standard deviations.
+/// The canonical form of a head's mixture: C normalised log-weights, C means, C log standard deviations; not
+/// in the memory of the head.
 template <class V>
 EMSHAP_HD void mixture_from_head(int C, const V* head, V mean, V log_sd, double least, V* mixture) {
   using S = scalar_of<V>;
   const auto total = log_sum_exp(head, C);
   const V s = factor_exp(log_sd);
+  V* const spread = mixture + 2 * C;
   for (int c = 0; c < C; ++c) {
     // A finite bound: weights of 0 stay numbers that others can compute with.
-    const V weight = max(V(S(-1e30)), (head[c] - total.largest) - total.log_sum);
-    const V a = mul_add(s, head[C + c], mean);
-    const V r = log_sd + log(mixture_scale(head[2 * C + c], V(S(least))).value);
-    mixture[c] = weight;
-    mixture[C + c] = a;
-    mixture[2 * C + c] = r;
+    mixture[c] = max(V(S(-1e30)), (head[c] - total.largest) - total.log_sum);
+    mixture[C + c] = mul_add(s, head[C + c], mean);
+    spread[c] = exp(-abs(head[2 * C + c]));
   }
+  for (int c = 0; c < C; ++c) spread[c] = max(V(S(0)), head[2 * C + c]) + log1p(spread[c]) + V(S(least));
+  for (int c = 0; c < C; ++c) spread[c] = log_sd + log(spread[c]);
 }
 
 /// log q(x) of a canonical mixture; work (C).
 template <class V>
 EMSHAP_HD V mixture_log_density(int C, const V* mixture, V x, V* work) {
   using S = scalar_of<V>;
+  for (int c = 0; c < C; ++c) work[c] = factor_exp(-mixture[2 * C + c]);
   for (int c = 0; c < C; ++c) {
-    const V d = distance((x - mixture[C + c]) * factor_exp(-mixture[2 * C + c]));
+    const V d = distance((x - mixture[C + c]) * work[c]);
     work[c] = (mixture[c] - V(S(.5)) * (d * d)) - mixture[2 * C + c];
   }
   const auto total = log_sum_exp(work, C);

@@ -258,8 +258,8 @@ GraphValue EnergyNetwork::to_onnx(GraphWriter& graph, const GraphValue& x, const
   }
   const GraphValue raw = output_.to_onnx(graph, h);
   if (options_.form == EnergyForm::absolute) return raw;
-  const GraphValue bound = graph.scalar(static_cast<float>(options_.bound));
-  return graph.op("Mul", {graph.op("Tanh", {graph.op("Div", {raw, bound})}), bound});
+  const GraphValue inside = graph.op("Mul", {raw, graph.scalar(static_cast<float>(1 / options_.bound))});
+  return graph.op("Mul", {graph.op("Tanh", {inside}), graph.scalar(static_cast<float>(options_.bound))});
 }
 
 }  // namespace emshap

@@ -9,6 +9,7 @@
 
 #include "emshap/data/graph_writer.h"
 #include "emshap/layers/skip_mlp.h"
+#include "emshap/models/energy_network.h"
 #include "emshap/models/power_predictor.h"
 #include "support/compare.h"
 #include "support/layer_harness.h"
@@ -196,5 +197,28 @@ TEST_CASE("the graph of a power predictor computes what infer computes") {
                             .batch_norm = norm,
                             .residual_blocks = residual_blocks});
       check_graph(fmt::format("{} residual blocks", residual_blocks), model, model.store(), 6, 1);
+    }
+}
+
+TEST_CASE("the graph of an energy network computes what infer computes") {
+  constexpr std::int64_t B = 37, F = 4, H = 6;
+  for (const EnergyForm form : {EnergyForm::residual, EnergyForm::absolute})
+    for (const Activation activation : {Activation::relu, Activation::gelu}) {
+      EnergyNetwork model(
+          {.features = F, .context = H, .form = form, .bound = 3, .hidden = 9, .activation = activation});
+      randomise(model.store(), 5);
+      const std::vector<double> x = random_values(B * F, 1), mask = random_values(B * F, 2),
+                                context = random_values(B * H, 3);
+      EagerGraph graph;
+      const EagerGraph::Value& got =
+          graph[model.to_onnx(graph, graph.keep("x", {B, F, x}), graph.keep("mask", {B, F, mask}),
+                              graph.keep("context", {B, H, context}))];
+      Context ctx;
+      Tensor energy({B});
+      model.infer(ctx, make_tensor(x, {B, F}, DType::f32), make_tensor(mask, {B, F}, DType::f32),
+                  make_tensor(context, {B, H}, DType::f32), energy);
+      CHECK(got.cols == 1);
+      check_close("energy", got.data, to_doubles(energy.view()), {1e-5, 1e-5});
+      CHECK(graph.constants().size() == model.store().parameters().size());
     }
 }
