@@ -7,59 +7,40 @@
 #include <memory>
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include "emshap/core/error.h"
 #include "emshap/data/csv.h"
 #include "emshap/io/power_onnx.h"
 #include "emshap/report/evaluation.h"
 #include "emshap/report/power_plots.h"
-#include "emshap/train/power.h"
+#include "emshap/train/fitted_emshap.h"
 
 namespace emshap::app {
 namespace {
 
 namespace fs = std::filesystem;
 
-/// What the command line and the file set; texts are parsed once all is known.
-struct Values {
-  std::string data, out, target_unit;
-  ColumnSelection columns;
-  std::string missing = "mean", missing_target = "error", split = "row", loss = "mse", schedule, activation;
-  std::int64_t residual_blocks = 0, members = 1;
-  bool resume = false, overwrite = false, plots = true;
-  PowerOptions power;
+/// Adds settings whose names start with a prefix; with one, they share one table of the file.
+struct Named {
+  Settings& settings;
+  std::string section, prefix;
+  template <class T>
+  void add(const std::string& own_section, const std::string& name, T& value, const std::string& help,
+           Check<T> check = {}) {
+    settings.add(section.empty() ? own_section : section, prefix + name, value, help, std::move(check));
+  }
 };
 
-void add_data_settings(Settings& s, Values& v) {
-  s.add("data", "data", v.data, "CSV file with a header line").required = true;
-  s.add("data", "target", v.columns.target, "Column to predict").required = true;
-  s.add("data", "target-unit", v.target_unit, "Unit of the target, for plots and the ONNX file, e.g. W");
-  s.add("data", "features", v.columns.features, "Columns to predict from; all others when empty");
-  s.add("data", "exclude", v.columns.exclude, "Columns to leave out");
-  s.add("data", "group", v.columns.group, "Column naming groups of rows that belong together, e.g. a server");
-  s.add("data", "time", v.columns.time, "Column of times");
-  s.add("data", "node-id", v.columns.node_id, "Column naming the host");
+void add_data_settings(Named s, PowerSettings& v) {
   s.add("data", "missing", v.missing, "Empty feature cells: mean (of the training rows) or drop (the row)",
         one_of({"mean", "drop"}));
   s.add("data", "missing-target", v.missing_target, "Empty target cells: error or drop (the row)",
         one_of({"error", "drop"}));
-  s.add("data", "split", v.split, "How rows are split: row (at random), time or group",
-        one_of({"row", "time", "group"}));
-  s.add("data", "train-fraction", v.power.split.train, "Share of all rows for training", more_than(0));
-  s.add("data", "validation-fraction", v.power.split.validation, "Share of all rows for validation",
-        in_range(0, 1));
-  s.add("data", "test-fraction", v.power.split.test, "Share of all rows for the test", in_range(0, 1));
-  s.add("data", "background", v.power.background, "Training rows kept for attributions (background.npy)",
-        at_least(1));
 }
 
-void add_network_settings(Settings& s, Values& v) {
-  PowerPredictorOptions& n = v.power.network;
-  v.activation = to_string(n.activation);
-  v.residual_blocks = n.residual_blocks;
-  v.members = n.members;
-  s.add("network", "bins", v.power.bins, "Bins of each feature's piecewise-linear encoding, 0 for none",
+void add_network_settings(Named s, PowerSettings& v) {
+  PowerPredictorOptions& n = v.options.network;
+  s.add("network", "bins", v.options.bins, "Bins of each feature's piecewise-linear encoding, 0 for none",
         Check<std::int64_t>([](const std::int64_t& bins) {
           return bins == 0 || (bins >= 2 && bins <= 1024) ? std::string() : std::string("0, or 2 to 1024");
         }));
@@ -74,11 +55,9 @@ void add_network_settings(Settings& s, Values& v) {
         between(1, 1000));
 }
 
-void add_training_settings(Settings& s, Values& v) {
-  PowerOptions& p = v.power;
+void add_training_settings(Named s, PowerSettings& v) {
+  PowerOptions& p = v.options;
   StageOptions& t = p.training;
-  v.schedule = to_string(t.schedule.kind);
-  v.loss = to_string(p.loss);
   s.add("training", "epochs", t.epochs, "Passes over the training rows, at most", between(1, 1000000000));
   s.add("training", "max-steps", t.max_steps, "Steps, at most; 0: as many as the epochs have",
         between(0, 1000000000000000));
@@ -102,41 +81,23 @@ void add_training_settings(Settings& s, Values& v) {
   s.add("training", "min-delta", t.early_stopping.min_delta, "What counts as better", in_range(0, 1e30));
 }
 
-void add_run_settings(Settings& s, Values& v) {
-  s.add("run", "out", v.out, "Folder of the run; runs/<data>-<target> when empty").saved = false;
-  s.add("run", "resume", v.resume, "Continue a stopped run of this folder with its settings").saved = false;
-  s.add("run", "overwrite", v.overwrite, "Replace a run of this folder").saved = false;
-  s.add("run", "checkpoint-seconds", v.power.checkpoint_seconds, "Time between checkpoints", more_than(0));
-  s.add("run", "plots", v.plots, "Draw plots (with gnuplot)");
-}
-
-fs::path run_folder(const Values& v) {
-  if (!v.out.empty()) return v.out;
-  std::string name = fs::path(v.data).stem().string() + "-" + v.columns.target;
-  std::replace(name.begin(), name.end(), '/', '_');
-  return fs::path("runs") / name;
-}
-
-void parse_texts(Values& v) {
-  v.power.missing.feature = parse_missing_feature(v.missing);
-  v.power.missing.target = v.missing_target == "drop" ? MissingTarget::drop : MissingTarget::error;
-  v.power.split.mode = parse_split_mode(v.split);
-  v.power.network.activation = parse_activation(v.activation);
-  v.power.network.residual_blocks = static_cast<int>(v.residual_blocks);
-  v.power.network.members = static_cast<int>(v.members);
-  v.power.loss = parse_loss(v.loss);
-  v.power.training.schedule.kind = parse_schedule(v.schedule);
-  if (v.resume && v.overwrite) throw ConfigError("--resume and --overwrite exclude each other");
-  if (v.split == "group" && v.columns.group.empty()) throw ConfigError("--split group needs --group COLUMN");
+void parse_texts(PowerSettings& v) {
+  v.options.missing.feature = parse_missing_feature(v.missing);
+  v.options.missing.target = v.missing_target == "drop" ? MissingTarget::drop : MissingTarget::error;
+  v.options.network.activation = parse_activation(v.activation);
+  v.options.network.residual_blocks = static_cast<int>(v.residual_blocks);
+  v.options.network.members = static_cast<int>(v.members);
+  v.options.loss = parse_loss(v.loss);
+  v.options.training.schedule.kind = parse_schedule(v.schedule);
 }
 
 /// Compares the ONNX file with the network on raw rows and writes it.
-void export_onnx(const PowerJob& job, const PowerResult& result, const Values& v, RunDirectory& run,
+void export_onnx(const PowerJob& job, const PowerResult& result, const DataSettings& data, RunDirectory& run,
                  ProgressSink& sink) {
   const fs::path file = run.path(PowerFiles::onnx);
   io::PowerOnnxInfo info;
   info.target = job.target;
-  info.target_unit = v.target_unit;
+  info.target_unit = data.target_unit;
   info.more = {{"data_hash", job.table.provenance().data_hash}, {"seed", std::to_string(job.options.seed)}};
   const auto& rows = job.split.test.empty() ? job.split.train : job.split.test;
   const std::span<const std::int64_t> some(rows.data(), std::min<std::size_t>(rows.size(), 1000));
@@ -146,10 +107,10 @@ void export_onnx(const PowerJob& job, const PowerResult& result, const Values& v
                                        file.string(), some.size(), worst));
 }
 
-std::vector<std::string> draw_plots(const PowerJob& job, const PowerResult& result, const Values& v,
+std::vector<std::string> draw_plots(const PowerJob& job, const PowerResult& result, const DataSettings& data,
                                     RunDirectory& run, ProgressSink& sink) {
   report::LossCurves curves;
-  curves.loss = v.loss == "mse" ? "MSE" : "Huber loss";
+  curves.loss = job.options.loss == Loss::mse ? "MSE" : "Huber loss";
   curves.best_epoch = std::isfinite(result.training.best_validation_loss) ? result.training.best_epoch : -1;
   for (const HistoryRow& row : result.history.rows) {
     curves.epoch.push_back(static_cast<double>(row.epoch));
@@ -163,7 +124,7 @@ std::vector<std::string> draw_plots(const PowerJob& job, const PowerResult& resu
                        {part.actual.begin(), part.actual.end()},
                        {part.predicted.begin(), part.predicted.end()}});
   const std::string label =
-      v.target_unit.empty() ? job.target : fmt::format("{} ({})", job.target, v.target_unit);
+      data.target_unit.empty() ? job.target : fmt::format("{} ({})", job.target, data.target_unit);
   report::Plotter plotter({}, sink);
   std::vector<std::string> names;
   for (const fs::path& file :
@@ -178,47 +139,64 @@ std::string metrics_table(const PowerResult& result) {
   return report::metrics_table(parts);
 }
 
-void train(Values& v, Session& session) {
+}  // namespace
+
+PowerSettings::PowerSettings()
+    : loss(to_string(options.loss)),
+      schedule(to_string(options.training.schedule.kind)),
+      activation(to_string(options.network.activation)),
+      residual_blocks(options.network.residual_blocks),
+      members(options.network.members) {}
+
+void add_power_settings(Settings& s, PowerSettings& v, const std::string& prefix) {
+  const Named named{s, prefix.empty() ? "" : "power", prefix};
+  add_data_settings(named, v);
+  add_network_settings(named, v);
+  add_training_settings(named, v);
+}
+
+void train_power_model(PowerSettings& v, DataSettings& data, const RunSettings& run_settings,
+                       const fs::path& folder, RunMode mode, const std::string& config, Session& session,
+                       const char* other, const Begun& begun) {
   parse_texts(v);
-  v.power.seed = session.seed();
-  const fs::path folder = run_folder(v);
-  const RunMode mode = v.resume ? RunMode::resume : v.overwrite ? RunMode::overwrite : RunMode::create;
+  v.options.split = split_options(data);
+  v.options.background = data.background;
+  v.options.checkpoint_seconds = run_settings.checkpoint_seconds;
+  v.options.seed = session.seed();
   RunDirectory::check(folder, PowerFiles::model, mode);
   const Device device = session.device();
 
-  const std::vector<std::string> row_names = recognise_columns(v.columns, csv_header(v.data));
-  if (!row_names.empty())
-    session.sink().log(LogLevel::info,
-                       fmt::format("no features, as they name rows: {}; --features says otherwise",
-                                   fmt::join(row_names, ", ")));
-  if (v.split == "time" && v.columns.time.empty())
-    throw ConfigError("--split time needs --time COLUMN, as no column is named time or timestamp");
-  CsvSource source(v.data, v.columns);
-  const PowerJob job = prepare_power(source, v.power);
+  const fs::path split = existing_split(folder, other, mode);
+  recognise_header(data, session.sink());
+  CsvSource source(data.data, data.columns);
+  const PowerJob job = prepare_power(source, v.options, split);
   RunDirectory run = RunDirectory::prepare(folder, PowerFiles::model, mode);
+  if (begun) begun(run);
   session.log_to(run.path(PowerFiles::log));
   ProgressSink& sink = session.sink();
-  if (!v.columns.group.empty() && v.power.split.mode == SplitMode::row)
+  if (!data.columns.group.empty() && v.options.split.mode == SplitMode::row)
     sink.log(LogLevel::info,
              fmt::format("rows of one {} fall into several parts; --split group measures on unseen ones",
-                         v.columns.group));
-  if (!v.target_unit.empty()) run.edit(PowerFiles::model).notes["unit"] = v.target_unit;
+                         data.columns.group));
+  if (!data.target_unit.empty()) run.edit(PowerFiles::model).notes["unit"] = data.target_unit;
 
   TeamPool pool(session.threads(), device);
   const PowerResult result =
-      train_power(job, pool, &run, v.resume, session.config_toml(), sink, &session.stop());
-  export_onnx(job, result, v, run, sink);
+      train_power(job, pool, &run, mode == RunMode::resume, config, sink, &session.stop());
+  export_onnx(job, result, data, run, sink);
   std::vector<std::string> files{PowerFiles::onnx};
-  if (v.plots)
-    for (std::string& name : draw_plots(job, result, v, run, sink)) files.push_back(std::move(name));
+  if (run_settings.plots)
+    for (std::string& name : draw_plots(job, result, data, run, sink)) files.push_back(std::move(name));
   finish_power(run, files);
   session.print(metrics_table(result));
-  session.print(fmt::format("Run: {}\n", folder.string()));
 }
 
-}  // namespace
-
 void add_train_power(App& app) {
+  struct Values {
+    DataSettings data;
+    PowerSettings power;
+    RunSettings run;
+  };
   auto values = std::make_shared<Values>();
   Command& c = app.command(
       "power", "Trains a power predictor on a CSV file and exports it to ONNX.",
@@ -229,17 +207,18 @@ void add_train_power(App& app) {
       "  emshap_train power --data servers.csv --target watts --group server --split group\n"
       "  emshap_train power --config RUN/config.toml --seed 7 --out RUN7\n"
       "  emshap_train power --resume --out RUN\n");
-  add_data_settings(c.settings, *values);
-  add_network_settings(c.settings, *values);
-  add_training_settings(c.settings, *values);
-  add_run_settings(c.settings, *values);
+  add_data_settings(c.settings, values->data, Target::required);
+  add_power_settings(c.settings, values->power);
+  add_run_settings(c.settings, values->run);
   c.default_config = [values] {
-    if (!values->resume) return std::string();
-    if (values->overwrite) throw ConfigError("--resume and --overwrite exclude each other");
-    RunDirectory::check(run_folder(*values), PowerFiles::model, RunMode::resume);
-    return (run_folder(*values) / PowerFiles::config).string();
+    return resumed_config(values->run, values->data, PowerFiles::model, PowerFiles::config);
   };
-  c.run = [values](Session& session) { train(*values, session); };
+  c.run = [values](Session& session) {
+    const fs::path folder = run_folder(values->run, values->data);
+    train_power_model(values->power, values->data, values->run, folder, run_mode(values->run),
+                      session.config_toml(), session, EmshapFiles::model);
+    session.print(fmt::format("Run: {}\n", folder.string()));
+  };
 }
 
 }  // namespace emshap::app

@@ -34,19 +34,6 @@ void install_signal_handler() {
   sigaction(SIGTERM, &action, nullptr);
 }
 
-void add_common(Settings& settings, CommonOptions& o) {
-  settings.add("common", "config", o.config, "Settings file (TOML); the command line has precedence").saved =
-      false;
-  settings.add("common", "seed", o.seed, "Seed of all random numbers; the same seed gives the same result");
-  settings.add("common", "threads", o.threads, "Threads, 0 for all processors; does not change results",
-               between(0, 4096));
-  settings.add("common", "device", o.device, "cpu, cuda, cuda:N or auto");
-  settings.add("common", "quiet", o.quiet, "Print warnings and errors only");
-  settings.add("common", "log-level", o.log_level, "debug, info, warning or error",
-               one_of({"debug", "info", "warning", "error"}));
-  settings.add("common", "log-file", o.log_file, "Also append log lines to this file");
-}
-
 class RunningSession final : public Session {
  public:
   RunningSession(const CommonOptions& common, Console& console, std::string config)
@@ -71,6 +58,19 @@ std::string one_line(std::string text) {
 }
 
 }  // namespace
+
+void add_common_settings(Settings& settings, CommonOptions& o) {
+  settings.add("common", "config", o.config, "Settings file (TOML); the command line has precedence").saved =
+      false;
+  settings.add("common", "seed", o.seed, "Seed of all random numbers; the same seed gives the same result");
+  settings.add("common", "threads", o.threads, "Threads, 0 for all processors; does not change results",
+               between(0, 4096));
+  settings.add("common", "device", o.device, "cpu, cuda, cuda:N or auto");
+  settings.add("common", "quiet", o.quiet, "Print warnings and errors only");
+  settings.add("common", "log-level", o.log_level, "debug, info, warning or error",
+               one_of({"debug", "info", "warning", "error"}));
+  settings.add("common", "log-file", o.log_file, "Also append log lines to this file");
+}
 
 int Session::threads() const {
   if (common().threads > 0) return static_cast<int>(common().threads);
@@ -111,7 +111,7 @@ int App::run(int argc, char** argv) {
     for (Command& c : commands_) {
       CLI::App* parser = nested ? cli.add_subcommand(c.name, c.description) : &cli;
       parser->footer("\nExamples:\n" + c.examples);
-      add_common(c.settings, common_);
+      add_common_settings(c.settings, common_);
       c.settings.bind(*parser);
       parsers.push_back(parser);
     }

@@ -32,6 +32,9 @@ struct CommonOptions {
   std::string config;
 };
 
+/// The settings of all apps, as the app adds them to its commands.
+void add_common_settings(Settings& settings, CommonOptions& options);
+
 /// What a running command gets.
 class Session {
  public:

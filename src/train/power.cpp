@@ -6,27 +6,16 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include "emshap/core/atomic_file.h"
 #include "emshap/core/error.h"
 #include "emshap/data/npy.h"
 #include "emshap/train/checkpoint.h"
 #include "train/power_task.h"
+#include "train/run_files.h"
 
 namespace emshap {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-void note_skipped(const Provenance& provenance, std::vector<std::pair<LogLevel, std::string>>& messages) {
-  for (const Skipped& s : provenance.skipped) {
-    std::string text =
-        fmt::format("{}: {} in {} place{}", provenance.source, s.reason, s.count, s.count == 1 ? "" : "s");
-    if (!s.column.empty())
-      text = fmt::format("{}: {} in column '{}', {} time{}", provenance.source, s.reason, s.column, s.count,
-                         s.count == 1 ? "" : "s");
-    messages.emplace_back(LogLevel::info, text);
-  }
-}
 
 PowerPart measure(const PowerJob& job, const PowerModel& model, TeamPool& pool, const char* name,
                   const std::vector<std::int64_t>& rows) {
@@ -64,38 +53,20 @@ std::string predictions_csv(const PowerJob& job, const PowerPart& part) {
   return out;
 }
 
-void add_new_file(RunDirectory& run, const char* name, const std::string& content) {
-  write_file_atomically(run.path(name), content);
-  run.add_file(PowerFiles::model, name);
-}
-
 /// What is known before training.
 void write_inputs(const PowerJob& job, RunDirectory& run, const std::string& config) {
   RunModel& entry = run.edit(PowerFiles::model);
-  const Provenance& from = job.table.provenance();
   entry.seed = job.options.seed;
-  entry.data_path = from.source;
-  entry.data_hash = from.data_hash;
-  entry.data_rows = from.rows_read;
   entry.target = job.target;
-  entry.features = job.table.feature_names();
+  describe_data(entry, job.table);
   job.scaler.save(run.path(PowerFiles::scaler));
   write_split(run.path(PowerFiles::split), job.split, job.table);
   const auto background = background_rows(job.split.train, job.options.background, job.options.seed);
   write_npy(run.path(PowerFiles::background), raw_features(job.table, background));
   for (const char* name : {PowerFiles::scaler, PowerFiles::split, PowerFiles::background})
     run.add_file(PowerFiles::model, name);
-  add_new_file(run, PowerFiles::config, config);
+  add_new_file(run, PowerFiles::model, PowerFiles::config, config);
   run.save();
-}
-
-/// The data must be those that the run was started with.
-void check_same_data(const PowerJob& job, const RunDirectory& run) {
-  const RunModel& entry = run.model(PowerFiles::model);
-  if (!entry.data_hash.empty() && entry.data_hash != job.table.provenance().data_hash)
-    throw IoError(fmt::format("{} has other content (hash {}) than when the run {} was started (hash {})",
-                              job.table.provenance().source, job.table.provenance().data_hash,
-                              run.folder().string(), entry.data_hash));
 }
 
 }  // namespace
@@ -113,7 +84,7 @@ PowerOptions::PowerOptions() {
   training.early_stopping.patience = 30;
 }
 
-PowerJob prepare_power(Source& source, const PowerOptions& options) {
+PowerJob prepare_power(Source& source, const PowerOptions& options, const std::filesystem::path& split_file) {
   PowerJob job;
   job.options = options;
   job.options.split.seed = options.seed;
@@ -123,7 +94,8 @@ PowerJob prepare_power(Source& source, const PowerOptions& options) {
   if (target == nullptr) throw ConfigError(fmt::format("{}: no target column was chosen", source.name()));
   job.target = target->name();
   note_skipped(job.table.provenance(), job.messages);
-  job.split = make_split(job.table, job.options.split);
+  job.split =
+      split_file.empty() ? make_split(job.table, job.options.split) : read_split(split_file, job.table);
   job.scaler = Preprocessor::fit(job.table, job.split.train, true, true, options.bins);
   for (const std::string& text : job.scaler.warnings()) job.messages.emplace_back(LogLevel::warning, text);
   job.options.network.features = job.scaler.features.outputs();
@@ -139,7 +111,7 @@ PowerJob prepare_power(Source& source, const PowerOptions& options) {
 PowerResult train_power(const PowerJob& job, TeamPool& pool, RunDirectory* run, bool resume,
                         const std::string& config_toml, ProgressSink& sink, const StopToken* stop) {
   for (const auto& [level, text] : job.messages) sink.log(level, text);
-  if (run != nullptr && resume) check_same_data(job, *run);
+  if (run != nullptr && resume) check_same_data(*run, PowerFiles::model, job.table);
   PowerResult result;
   result.model.scaler = job.scaler;
   result.model.target = job.target;
@@ -175,10 +147,11 @@ PowerResult train_power(const PowerJob& job, TeamPool& pool, RunDirectory* run, 
     if (!rows->empty()) result.parts.push_back(measure(job, result.model, pool, name, *rows));
   if (run != nullptr) {
     run->add_file(PowerFiles::model, PowerFiles::checkpoint);
-    add_new_file(*run, PowerFiles::history, result.history.csv());
-    add_new_file(*run, PowerFiles::metrics, metrics_json(job, result));
+    add_new_file(*run, PowerFiles::model, PowerFiles::history, result.history.csv());
+    add_new_file(*run, PowerFiles::model, PowerFiles::metrics, metrics_json(job, result));
     for (const PowerPart& part : result.parts)
-      if (part.name == "test") add_new_file(*run, PowerFiles::predictions, predictions_csv(job, part));
+      if (part.name == "test")
+        add_new_file(*run, PowerFiles::model, PowerFiles::predictions, predictions_csv(job, part));
     run->save();
   }
   return result;

@@ -233,6 +233,9 @@ void StageRun::validate(History& history, ProgressSink& sink) {
                                  terms_[0], row.training[0]);
   if (!row.validation.empty())
     text += fmt::format(", validation {:.6g}{}", row.validation[0], row.best ? " (best)" : "");
+  for (std::size_t i = 1; i < terms_.size(); ++i)
+    text +=
+        fmt::format(", {} {:.4g}", terms_[i], row.validation.empty() ? row.training[i] : row.validation[i]);
   sink.log(LogLevel::debug, text);
   history.rows.push_back(std::move(row));
   std::fill(sums_.begin(), sums_.end(), 0.0);

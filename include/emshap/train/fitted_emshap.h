@@ -16,7 +16,7 @@ namespace emshap {
 
 class EmshapModel;
 
-/// Names of the files of an EmSHAP run, relative to its folder. split.csv is shared with the power predictor.
+/// Names of the files of an EmSHAP run, relative to its folder. split.csv is shared with a power predictor.
 struct EmshapFiles {
   static constexpr const char* model = "emshap";  ///< in the manifest
   static constexpr const char* checkpoint = "emshap_checkpoint.bin";

@@ -59,9 +59,10 @@ struct PowerResult {
   std::vector<PowerPart> parts;
 };
 
-/// Reads the source, splits it and fits the scaling on its training rows. Throws DataError, IoError,
-/// ConfigError.
-EMSHAP_API PowerJob prepare_power(Source& source, const PowerOptions& options);
+/// Reads the source, splits it and fits the scaling on its training rows. With `split_file`, rows are split
+/// as that file says. Throws DataError, IoError, ConfigError.
+EMSHAP_API PowerJob prepare_power(Source& source, const PowerOptions& options,
+                                  const std::filesystem::path& split_file = {});
 
 /// Trains and measures. With `run`, writes config.toml (the text given), scaler.json, split.csv,
 /// background.npy, the checkpoint, history.csv, metrics.json and predictions.csv (test rows) and lists them

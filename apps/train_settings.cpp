@@ -1,0 +1,98 @@
+#include "train_settings.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "emshap/core/error.h"
+#include "emshap/data/csv.h"
+#include "emshap/train/power_model.h"
+
+namespace emshap::app {
+
+namespace fs = std::filesystem;
+
+void add_data_settings(Settings& s, DataSettings& v, Target target) {
+  s.add("data", "data", v.data, "CSV file with a header line").required = true;
+  if (target == Target::required)
+    s.add("data", "target", v.columns.target, "Column to predict").required = true;
+  else
+    s.add("data", "target", v.columns.target, "Column that a power model predicts; no feature");
+  if (target == Target::required)
+    s.add("data", "target-unit", v.target_unit, "Unit of the target, for plots and the ONNX file, e.g. W");
+  s.add("data", "features", v.columns.features, "Columns that are features; all others when empty");
+  s.add("data", "exclude", v.columns.exclude, "Columns to leave out");
+  s.add("data", "group", v.columns.group, "Column naming groups of rows that belong together, e.g. a server");
+  s.add("data", "time", v.columns.time, "Column of times");
+  s.add("data", "node-id", v.columns.node_id, "Column naming the host");
+  s.add("data", "split", v.split, "How rows are split: row (at random), time or group",
+        one_of({"row", "time", "group"}));
+  s.add("data", "train-fraction", v.fractions.train, "Share of all rows for training", more_than(0));
+  s.add("data", "validation-fraction", v.fractions.validation, "Share of all rows for validation",
+        in_range(0, 1));
+  s.add("data", "test-fraction", v.fractions.test, "Share of all rows for the test", in_range(0, 1));
+  s.add("data", "background", v.background, "Training rows kept for attributions", at_least(1));
+}
+
+SplitOptions split_options(const DataSettings& v) {
+  SplitOptions o = v.fractions;
+  o.mode = parse_split_mode(v.split);
+  if (v.split == "group" && v.columns.group.empty()) throw ConfigError("--split group needs --group COLUMN");
+  return o;
+}
+
+void recognise_header(DataSettings& v, ProgressSink& sink) {
+  const std::vector<std::string> row_names = recognise_columns(v.columns, csv_header(v.data));
+  if (!row_names.empty())
+    sink.log(LogLevel::info, fmt::format("no features, as they name rows: {}; --features says otherwise",
+                                         fmt::join(row_names, ", ")));
+  if (v.split == "time" && v.columns.time.empty())
+    throw ConfigError("--split time needs --time COLUMN, as no column is named time or timestamp");
+}
+
+void add_run_settings(Settings& s, RunSettings& v) {
+  s.add("run", "out", v.out, "Folder of the run; runs/<data>-<target> when empty").saved = false;
+  s.add("run", "resume", v.resume, "Continue a stopped run of this folder with its settings").saved = false;
+  s.add("run", "overwrite", v.overwrite, "Replace a run of this folder").saved = false;
+  s.add("run", "checkpoint-seconds", v.checkpoint_seconds, "Time between checkpoints", more_than(0));
+  s.add("run", "plots", v.plots, "Draw plots (with gnuplot)");
+}
+
+RunMode run_mode(const RunSettings& v) {
+  if (v.resume && v.overwrite) throw ConfigError("--resume and --overwrite exclude each other");
+  return v.resume ? RunMode::resume : v.overwrite ? RunMode::overwrite : RunMode::create;
+}
+
+fs::path run_folder(const RunSettings& run, const DataSettings& data) {
+  if (!run.out.empty()) return run.out;
+  std::string name = fs::path(data.data).stem().string();
+  if (!data.columns.target.empty()) name += "-" + data.columns.target;
+  std::replace(name.begin(), name.end(), '/', '_');
+  return fs::path("runs") / name;
+}
+
+std::optional<RunDirectory> existing_run(const fs::path& folder, RunMode mode) {
+  if (!fs::exists(folder / "manifest.json")) return std::nullopt;
+  try {
+    return RunDirectory::open(folder);
+  } catch (const IoError&) {
+    if (mode != RunMode::overwrite) throw;
+    return std::nullopt;
+  }
+}
+
+fs::path existing_split(const fs::path& folder, const char* other, RunMode mode) {
+  const std::optional<RunDirectory> run = existing_run(folder, mode);
+  const bool wanted = run && (mode == RunMode::resume || run->has(other));
+  return wanted && run->files().contains(PowerFiles::split) ? run->verified(PowerFiles::split) : fs::path();
+}
+
+std::string resumed_config(const RunSettings& run, const DataSettings& data, const char* model,
+                           const char* name) {
+  if (run_mode(run) != RunMode::resume) return {};
+  RunDirectory::check(run_folder(run, data), model, RunMode::resume);
+  return (run_folder(run, data) / name).string();
+}
+
+}  // namespace emshap::app

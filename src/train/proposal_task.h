@@ -1,0 +1,54 @@
+#pragma once
+// The training step of a proposal: fresh values for tied columns, then one step over all sizes of S.
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "train/held_out_pairs.h"
+
+namespace emshap {
+
+/// Raw rows of a batch in model space, each use with new values within the tiles of tied columns. Takes no
+/// memory beyond that of the largest batch.
+class DequantisedRows {
+ public:
+  void reserve(const FeatureSpace& space, std::int64_t rows);
+  void fill(const FeatureSpace& space, const Tensor& raw, std::span<const std::int64_t> rows,
+            const RandomKey& key);
+  FeatureRows rows() const { return {.x = x_, .code = code_}; }
+  ConstTensorView observed() const { return observed_; }
+
+ private:
+  Tensor raw_, x_, observed_, code_;
+};
+
+class EMSHAP_API ProposalTask final : public TrainingTask {
+ public:
+  /// `raw` (R, inputs) float32; all references outlive the task.
+  ProposalTask(TrainableProposal& proposal, const FeatureSpace& space, const Tensor& raw,
+               const HeldOutPairs& held_out, const MaskingOptions& masking, EmshapStream stream);
+
+  std::vector<std::string> terms() const override { return {"nll"}; }
+  ParameterStore& parameters() override { return proposal_.store(); }
+  std::int64_t training_rows() const override { return raw_.rows(); }
+  std::int64_t validation_rows() const override { return held_out_.count(); }
+  void prepare(int members, std::int64_t largest_batch) override;
+  void step(Context& ctx, const ShardPlan& plan, const StepInfo& info, TensorView terms) override;
+  void validate(TeamPool& pool, std::span<double> terms) override;
+
+ private:
+  struct Member {
+    DequantisedRows batch;
+    std::vector<double> sizes;
+  };
+  TrainableProposal& proposal_;
+  const FeatureSpace& space_;
+  const Tensor& raw_;
+  const HeldOutPairs& held_out_;
+  MaskingOptions masking_;
+  EmshapStream stream_;
+  std::vector<Member> members_;
+  std::vector<std::unique_ptr<Context>> contexts_;  ///< for validation
+};
+
+}  // namespace emshap
