@@ -70,7 +70,16 @@ void compare(DensityEvaluation& out) {
   }
 }
 
-/// Of f(x) over the rows of the pairs, from f(x) = v +- sqrt(error) being unknown: asked again.
+std::int64_t complete_rows(const Tensor& observed) {
+  std::int64_t count = 0;
+  for (std::int64_t r = 0; r < observed.rows(); ++r) {
+    const float* row = observed.ptr<float>() + r * observed.cols();
+    count += std::all_of(row, row + observed.cols(), [](float present) { return present != 0; }) ? 1 : 0;
+  }
+  return count;
+}
+
+/// Variance of f(x) over the rows of the pairs.
 double variance_of(const Predict& predict, const Tensor& rows, const MaskedRows& pairs) {
   Tensor y({rows.rows(), 1});
   predict(rows, y);
@@ -143,6 +152,8 @@ DensityEvaluation evaluate_density(const FeatureSpace& space, const EmshapModel&
     if (comparable.pairs() == 0) {
       out.notes.push_back("MSEv needs complete rows, and there are none.");
     } else {
+      if (const std::int64_t complete = complete_rows(observed); complete < out.rows)
+        out.notes.push_back(fmt::format("MSEv is that of the {} rows without missing values.", complete));
       SamplingOptions sampling;
       sampling.draws = options.value_draws;
       sampling.key.seed = options.seed;
