@@ -1,78 +1,37 @@
 // Training of the set-GRU: rows are independent, so that each member of a team works through its shards in
 // tiles that stay in its cache, and the shards' gradients are added up at the end.
+//
+// What does not depend on a row is computed once a tile: the state of the empty prefix, and the head's output
+// for a target given nothing.
 #include <algorithm>
-#include <cmath>
 
 #include <fmt/format.h>
 
 #include "emshap/core/error.h"
-#include "emshap/core/random.h"
 #include "emshap/ops/density.h"
 #include "emshap/ops/elementwise.h"
+#include "emshap/ops/gather.h"
 #include "emshap/ops/gaussian_base.h"
 #include "emshap/ops/linear.h"
 #include "emshap/ops/product.h"
 #include "emshap/ops/recurrent.h"
 #include "emshap/ops/set_head.h"
 #include "emshap/ops/shard_gradients.h"
-#include "models/set_gru_impl.h"
+#include "models/set_gru_pairs.h"
 
 namespace emshap {
 namespace {
 
-constexpr std::int64_t rows_of_tile = 32;  ///< its states, gates and gradients fill about half an L2 cache
+using namespace set_gru;
 
-/// What weighs a pair (prefix of length a, target) of a row with n values present: omega_a / sum_a omega_a (n
-/// - a), so that a row's loss is a mean per unknown feature; divided by the rows of the batch.
-template <class T>
-class PairWeights {
- public:
-  /// Tables in the context's workspace.
-  PairWeights(Context& ctx, std::span<const double> sizes, std::int64_t total_rows)
-      : features_(static_cast<std::int64_t>(sizes.size())) {
-    table_ = ctx.workspace().take<T>((features_ + 1) * features_);
-    positive_ = ctx.workspace().take<bool>(features_ + 1);
-    for (std::int64_t n = 0; n <= features_; ++n) {
-      T* row = table_ + n * features_;
-      const auto size = [&](std::int64_t a) { return sizes[static_cast<std::size_t>(a)]; };
-      double scale = 0;
-      for (std::int64_t a = 0; a < n; ++a) scale += size(a) * static_cast<double>(n - a);
-      for (std::int64_t a = 0; a < features_; ++a)
-        row[a] =
-            a < n && scale > 0 ? static_cast<T>(size(a) / (scale * static_cast<double>(total_rows))) : T(0);
-      // A schedule without weight on any size that this row can have: the largest one.
-      if (n > 0 && !(scale > 0)) row[n - 1] = static_cast<T>(1 / static_cast<double>(total_rows));
-      positive_[n] = std::all_of(row, row + n, [](T w) { return w > T(0); });
-    }
-  }
-  const T* row(std::int64_t present) const { return table_ + present * features_; }
-  bool all_positive(std::int64_t present) const { return positive_[present]; }
+constexpr std::int64_t rows_of_tile = 32;  ///< states, gates and their gradients fill about half an L2 cache
+constexpr std::int64_t cache_line = 16;    ///< elements: rows of outputs begin at multiples of it
 
- private:
-  std::int64_t features_;
-  T* table_;
-  bool* positive_;
-};
+std::int64_t padded(std::int64_t columns) {
+  return (columns + cache_line - 1) / cache_line * cache_line;
+}
 
-/// Memory of one member for one call, all in its workspace.
-struct Buffers {
-  TensorView order, count, position;  // (R, F), (R), (R, F) i32
-  TensorView mu, log_sd;              // (R, F, F)
-  TensorView value, feature, slot;    // (F R): tokens by step
-  TensorView h, dh;                   // (F, R, H): state of each prefix, its gradient
-  TensorView state, dstate;           // (F, R, H): through the head's first layer
-  TensorView gates;                   // (F, R, 4 H)
-  TensorView gh;                      // (R, 3 H)
-  TensorView u0, u, out;              // (most pairs of a target, .)
-  TensorView pair_index, pair_code;   // (pairs of a tile) i32
-  TensorView pair_mean, pair_log_sd, pair_x, pair_weight, pair_loss;
-};
-
-/// Weights that backward reads transposed.
-struct Transposed {
-  TensorView weight_hh, state, hidden, mixture, category;
-};
-
+/// One member's part of a training step; all memory is in its workspace.
 template <class T>
 class Member {
  public:
@@ -83,19 +42,44 @@ class Member {
         options_(options),
         store_(store),
         impl_(impl),
+        id(impl.id),
         batch_(batch),
-        weights_(weights),
         key_(key),
         row_begin_(row_begin),
         F(options.layout.features()),
         H(options.hidden),
         V(options.layout.total_categories()),
-        tokens_(make_tokens(ctx, store, impl.id)) {
-    transposed_ = {transpose(impl.id.weight_hh), transpose(impl.id.state), transpose(impl.id.hidden),
-                   transpose(impl.id.mixture), V > 0 ? transpose(impl.id.category) : TensorView()};
-    dwa_ = make({F, 3 * H});
-    dwb_ = make({F + V, 3 * H});
-    allocate(std::min<std::int64_t>(rows_of_tile, batch.rows.x.rows()));
+        R_(std::min<std::int64_t>(rows_of_tile, batch.rows.x.rows())),
+        pairs_(ctx, options, weights, R_),
+        tokens_(make_tokens(ctx, store, impl.id)),
+        weight_hh_t_(transpose(id.weight_hh)),
+        state_t_(transpose(id.state)),
+        hidden_t_(transpose(id.hidden)),
+        mixture_t_(transpose(id.mixture)),
+        category_t_(V > 0 ? transpose(id.category) : TensorView()),
+        mixture_(rows_with_gaps(H, 3 * options.components)),
+        dwa_(make({F, 3 * H})),
+        dwb_(make({F + V, 3 * H})),
+        mu_(make({R_ * F, F})),
+        log_sd_(make({R_ * F, F})),
+        value_(make({F * R_})),
+        feature_(scratch_i32(ctx, {F * R_})),
+        slot_(scratch_i32(ctx, {F * R_})),
+        zeros_(scratch_i32(ctx, {pairs_.most()})),
+        h_(make({1 + F * R_, H})),
+        dh_(make({1 + F * R_, H})),
+        state_(make({1 + F * R_, H})),
+        dstate_(make({1 + F * R_, H})),
+        start_(make({R_, H})),
+        gates_(make({F * R_, 4 * H})),
+        gh_(make({R_, 3 * H})),
+        dgh_(make({1, 3 * H})),
+        u0_(make({pairs_.most(), H})),
+        u_(make({pairs_.most(), H})),
+        out_(make({pairs_.most() * padded(widest())})),
+        loss_(make({pairs_.most()})) {
+    ops::copy(ctx, value(id.mixture), mixture_);
+    std::fill_n(zeros_.ptr<std::int32_t>(), zeros_.elements(), 0);
   }
 
   /// Adds the gradient of rows [begin, begin + rows) to `slab` and returns their share of the loss.
@@ -112,268 +96,138 @@ class Member {
   }
 
  private:
-  TensorView make(Shape shape) { return scratch(ctx_, shape, store_.dtype()); }
-  ConstTensorView value(ParameterId id) const { return store_.value(id); }
-  TensorView transpose(ParameterId id) {
-    const ConstTensorView w = value(id);
+  TensorView make(Shape shape) const { return scratch(ctx_, shape, store_.dtype()); }
+  /// (rows, columns) whose rows begin at multiples of a cache line.
+  TensorView rows_with_gaps(std::int64_t rows, std::int64_t columns) const {
+    return make({rows, padded(columns)}).columns(0, columns);
+  }
+  ConstTensorView value(ParameterId parameter) const { return store_.value(parameter); }
+  TensorView transpose(ParameterId parameter) const {
+    const ConstTensorView w = value(parameter);
     const TensorView t = make({w.cols(), w.rows()});
     ops::transpose(ctx_, w, t);
     return t;
   }
   /// A parameter's gradient in the slab of the shard.
-  TensorView gradient(ParameterId id) const {
-    const auto& entry = store_.parameters()[static_cast<std::size_t>(id.index)];
+  TensorView gradient(ParameterId parameter) const {
+    const auto& entry = store_.parameters()[static_cast<std::size_t>(parameter.index)];
     return {slab_.ptr<T>() + entry.offset, entry.shape, store_.dtype(), store_.device()};
   }
-  bool sampled() const { return F > options_.all_pairs_up_to; }
-  std::int64_t pairs_of_row() const { return sampled() ? options_.sampled_pairs : F * (F + 1) / 2; }
-  std::int64_t outputs() const {
+  std::int64_t widest() const {
     std::int64_t most = 3 * options_.components;
     for (const std::int64_t v : options_.layout.categories) most = std::max(most, v);
     return most;
   }
 
-  void allocate(std::int64_t R) {
-    const std::int64_t most = R * (sampled() ? options_.sampled_pairs : F);
-    Buffers& b = buffers_;
-    b.order = scratch_i32(ctx_, {R, F});
-    b.count = scratch_i32(ctx_, {R});
-    b.position = scratch_i32(ctx_, {R, F});
-    b.mu = make({R, F, F});
-    b.log_sd = make({R, F, F});
-    b.value = make({F * R});
-    b.feature = scratch_i32(ctx_, {F * R});
-    b.slot = scratch_i32(ctx_, {F * R});
-    b.h = make({F * R, H});
-    b.dh = make({F * R, H});
-    b.state = make({F * R, H});
-    b.dstate = make({F * R, H});
-    b.gates = make({F * R, 4 * H});
-    b.gh = make({R, 3 * H});
-    b.u0 = make({most, H});
-    b.u = make({most, H});
-    b.out = make({most * outputs()});
-    const std::int64_t pairs = R * pairs_of_row();
-    b.pair_index = scratch_i32(ctx_, {pairs});
-    b.pair_code = scratch_i32(ctx_, {pairs});
-    b.pair_mean = make({pairs});
-    b.pair_log_sd = make({pairs});
-    b.pair_x = make({pairs});
-    b.pair_weight = make({pairs});
-    b.pair_loss = make({most});
-    pair_begin_ = ctx_.workspace().take<std::int64_t>(F + 1);
-    sample_ = scratch_i32(ctx_, {pairs, 2});
-  }
-
   double tile(std::int64_t begin, std::int64_t R) {
-    draw_orders(begin, R);
-    const Buffers& b = buffers_;
-    ops::base_prefix_moments(ctx_, impl_.mean, impl_.covariance, batch_.rows.x.rows(begin, R),
-                             b.order.rows(0, R), b.count.columns(0, R).reshaped({R}),
-                             b.mu.rows(0, R * F).reshaped({R, F, F}),
-                             b.log_sd.rows(0, R * F).reshaped({R, F, F}));
-    make_pairs(begin, R);
-    if (prefixes_ == 0) return 0;
-    run_states(begin, R);
-    ops::fill(ctx_, 0, b.dstate.rows(0, prefixes_ * R));
+    rows_ = R;
+    pairs_.draw(batch_, begin, R, key_, row_begin_);
+    const ConstTensorView x = batch_.rows.x.rows(begin, R);
+    ops::base_prefix_moments(ctx_, impl_.mean, impl_.covariance, x, pairs_.order(R), pairs_.count(R),
+                             mu_.rows(0, R * F).reshaped({R, F, F}),
+                             log_sd_.rows(0, R * F).reshaped({R, F, F}));
+    pairs_.list(batch_.rows, begin, R, mu_.ptr<T>(), log_sd_.ptr<T>());
+    if (pairs_.prefixes() == 0) return 0;
+    run_states(begin);
+    ops::fill(ctx_, 0, dstate_.rows(0, states()));
     double loss = 0;
-    for (std::int64_t t = 0; t < F; ++t)
-      loss += target(t, pair_begin_[t], pair_begin_[t + 1] - pair_begin_[t], R);
-    backward_states(R);
+    for (std::int64_t t = 0; t < F; ++t) loss += target(t);
+    backward_states();
     return loss;
   }
 
-  /// A random order of the values present in each row, by its number in the batch.
-  void draw_orders(std::int64_t begin, std::int64_t R) {
-    const auto* observed = batch_.observed.ptr<T>();
-    const std::int64_t stride = batch_.observed.row_stride();
-    for (std::int64_t r = 0; r < R; ++r) {
-      std::int32_t* order = buffers_.order.ptr<std::int32_t>() + r * F;
-      std::int32_t* position = buffers_.position.ptr<std::int32_t>() + r * F;
-      std::int32_t n = 0;
-      for (std::int64_t t = 0; t < F; ++t) {
-        position[t] = -1;
-        if (observed[(begin + r) * stride + t] > T(.5)) order[n++] = static_cast<std::int32_t>(t);
-      }
-      Generator random(key_, static_cast<std::uint64_t>(row_begin_ + begin + r));
-      for (std::int32_t i = n - 1; i > 0; --i)
-        std::swap(order[i], order[random.below(static_cast<std::uint64_t>(i) + 1)]);
-      for (std::int32_t i = 0; i < n; ++i) position[order[i]] = i;
-      buffers_.count.ptr<std::int32_t>()[r] = n;
-      if (sampled()) sample_pairs(random, n, r);
+  /// Rows of states: one for the empty prefix, rows_ for each longer one.
+  std::int64_t states() const { return 1 + (pairs_.prefixes() - 1) * rows_; }
+  /// The rows_ states of the prefix of length i >= 1.
+  TensorView prefix(const TensorView& all, std::int64_t i) const {
+    return all.rows(1 + (i - 1) * rows_, rows_);
+  }
+  ops::GruTokens tokens_of(std::int64_t step) const {
+    const auto part = [&](const TensorView& all) {
+      return all.columns(step * rows_, rows_).reshaped({rows_});
+    };
+    return {part(value_), part(feature_), part(slot_)};
+  }
+  void read_tokens(std::int64_t begin, std::int64_t step) {
+    const std::int64_t stride = batch_.rows.x.row_stride();
+    for (std::int64_t r = 0; r < rows_; ++r) {
+      const std::int64_t at = step * rows_ + r;
+      const bool there = step < pairs_.present(r);
+      const std::int32_t t = there ? pairs_.feature(r, step) : -1;
+      feature_.ptr<std::int32_t>()[at] = t;
+      slot_.ptr<std::int32_t>()[at] = there ? impl_.slot(t, code_at(batch_.rows, begin + r, t)) : -1;
+      value_.ptr<T>()[at] = there ? batch_.rows.x.ptr<T>()[(begin + r) * stride + t] : T(0);
     }
   }
-
-  /// `sampled_pairs` pairs of a row: prefix a with probability omega_a (n - a) / c, then one of its targets.
-  void sample_pairs(Generator& random, std::int32_t n, std::int64_t r) {
-    std::int32_t* out = sample_.ptr<std::int32_t>() + r * options_.sampled_pairs * 2;
-    for (std::int64_t s = 0; s < options_.sampled_pairs; ++s, out += 2) {
-      out[0] = out[1] = -1;
-      if (n == 0) continue;
-      double left = random.uniform() * rows_share(n);
-      std::int32_t a = 0, chosen = 0;
-      for (; a < n; ++a) {
-        const double mass = static_cast<double>(weights_.row(n)[a]) * static_cast<double>(n - a);
-        if (mass > 0) chosen = a;
-        left -= mass;
-        if (left < 0) break;
-      }
-      out[0] = chosen;
-      out[1] = chosen + static_cast<std::int32_t>(random.below(static_cast<std::uint64_t>(n - chosen)));
-    }
-  }
-  /// Sum of the weights of all pairs of a row with n values: 1 / rows of the batch.
-  double rows_share(std::int64_t n) const {
-    double sum = 0;
-    for (std::int64_t a = 0; a < n; ++a)
-      sum += static_cast<double>(weights_.row(n)[a]) * static_cast<double>(n - a);
-    return sum;
-  }
-
-  void push_pair(std::int64_t begin, std::int64_t R, std::int64_t r, std::int64_t prefix, std::int64_t t,
-                 T weight, std::int64_t at) {
-    const Buffers& b = buffers_;
-    const std::int64_t moments = (r * F + t) * F + prefix;
-    b.pair_index.ptr<std::int32_t>()[at] = static_cast<std::int32_t>(prefix * R + r);
-    b.pair_mean.ptr<T>()[at] = b.mu.ptr<T>()[moments];
-    b.pair_log_sd.ptr<T>()[at] = b.log_sd.ptr<T>()[moments];
-    b.pair_x.ptr<T>()[at] = batch_.rows.x.ptr<T>()[(begin + r) * batch_.rows.x.row_stride() + t];
-    b.pair_code.ptr<std::int32_t>()[at] = code_at(batch_.rows, begin + r, t);
-    b.pair_weight.ptr<T>()[at] = weight;
-    prefixes_ = std::max(prefixes_, prefix + 1);
-  }
-
-  /// The pairs of target t with all prefixes before it in row r, those of weight 0 left out.
-  std::int64_t push_prefixes(std::int64_t begin, std::int64_t R, std::int64_t r, std::int64_t t,
-                             std::int64_t prefixes, std::int64_t at) {
-    const Buffers& b = buffers_;
-    const std::int32_t present = b.count.ptr<std::int32_t>()[r];
-    const T* weight = weights_.row(present);
-    if (!weights_.all_positive(present)) {
-      for (std::int64_t a = 0; a < prefixes; ++a)
-        if (weight[a] > 0) push_pair(begin, R, r, a, t, weight[a], at++);
-      return at;
-    }
-    const std::int64_t moments = (r * F + t) * F;
-    std::int32_t* index = b.pair_index.ptr<std::int32_t>() + at;
-    for (std::int64_t a = 0; a < prefixes; ++a) index[a] = static_cast<std::int32_t>(a * R + r);
-    std::copy_n(b.mu.ptr<T>() + moments, prefixes, b.pair_mean.ptr<T>() + at);
-    std::copy_n(b.log_sd.ptr<T>() + moments, prefixes, b.pair_log_sd.ptr<T>() + at);
-    std::copy_n(weight, prefixes, b.pair_weight.ptr<T>() + at);
-    std::fill_n(b.pair_x.ptr<T>() + at, prefixes,
-                batch_.rows.x.ptr<T>()[(begin + r) * batch_.rows.x.row_stride() + t]);
-    if (V > 0)
-      std::fill_n(b.pair_code.ptr<std::int32_t>() + at, prefixes, code_at(batch_.rows, begin + r, t));
-    prefixes_ = std::max(prefixes_, prefixes);
-    return at + prefixes;
-  }
-
-  void make_pairs(std::int64_t begin, std::int64_t R) {
-    prefixes_ = 0;
-    const std::int32_t* count = buffers_.count.ptr<std::int32_t>();
-    const std::int32_t* position = buffers_.position.ptr<std::int32_t>();
-    std::int64_t n = 0;
-    if (sampled()) {
-      const std::int32_t* order = buffers_.order.ptr<std::int32_t>();
-      const std::int64_t M = options_.sampled_pairs;
-      const std::int32_t* sample = sample_.ptr<std::int32_t>();
-      std::fill(pair_begin_, pair_begin_ + F + 1, 0);
-      for (std::int64_t r = 0; r < R; ++r)
-        for (std::int64_t s = 0; s < M && count[r] > 0; ++s)
-          ++pair_begin_[order[r * F + sample[(r * M + s) * 2 + 1]] + 1];
-      for (std::int64_t t = 0; t < F; ++t) pair_begin_[t + 1] += pair_begin_[t];
-      // Filling moves each begin to its end, which is the next begin: one step back afterwards.
-      for (std::int64_t r = 0; r < R; ++r)
-        for (std::int64_t s = 0; s < M && count[r] > 0; ++s) {
-          const std::int32_t* pair = sample + (r * M + s) * 2;
-          const std::int32_t t = order[r * F + pair[1]];
-          push_pair(begin, R, r, pair[0], t, static_cast<T>(rows_share(count[r]) / static_cast<double>(M)),
-                    pair_begin_[t]++);
-        }
-      for (std::int64_t t = F; t > 0; --t) pair_begin_[t] = pair_begin_[t - 1];
-      pair_begin_[0] = 0;
-      return;
-    }
-    for (std::int64_t t = 0; t < F; ++t) {
-      pair_begin_[t] = n;
-      for (std::int64_t r = 0; r < R; ++r)
-        if (position[r * F + t] >= 0) n = push_prefixes(begin, R, r, t, position[r * F + t] + 1, n);
-    }
-    pair_begin_[F] = n;
-  }
-
-  ops::GruTokens tokens_of(std::int64_t step, std::int64_t R) const {
-    const Buffers& b = buffers_;
-    return {b.value.columns(step * R, R).reshaped({R}), b.feature.columns(step * R, R).reshaped({R}),
-            b.slot.columns(step * R, R).reshaped({R})};
-  }
-  TensorView prefix(const TensorView& all, std::int64_t i, std::int64_t R) const {
-    return all.rows(i * R, R);
+  /// y (n, .) = x (1, .) in each row.
+  void repeat(ConstTensorView x, TensorView y) const {
+    if (y.rows() > 0) ops::gather_rows(ctx_, x, zeros_.columns(0, y.rows()).reshaped({y.rows()}), y);
   }
 
   /// States of all prefixes in use, and their share of the head's first layer.
-  void run_states(std::int64_t begin, std::int64_t R) {
-    const Buffers& b = buffers_;
-    const std::int32_t *order = b.order.ptr<std::int32_t>(), *count = b.count.ptr<std::int32_t>();
-    const T* start = value(impl_.id.start).template ptr<T>();
-    for (std::int64_t r = 0; r < R; ++r) std::copy(start, start + H, b.h.ptr<T>() + r * H);
-    for (std::int64_t i = 0; i + 1 < prefixes_; ++i) {
-      for (std::int64_t r = 0; r < R; ++r) {
-        const bool there = i < count[r];
-        const std::int32_t t = there ? order[r * F + i] : -1;
-        b.feature.ptr<std::int32_t>()[i * R + r] = t;
-        b.slot.ptr<std::int32_t>()[i * R + r] =
-            there ? impl_.slot(t, code_at(batch_.rows, begin + r, t)) : -1;
-        b.value.ptr<T>()[i * R + r] =
-            there ? batch_.rows.x.ptr<T>()[(begin + r) * batch_.rows.x.row_stride() + t] : T(0);
-      }
-      const TensorView h = prefix(b.h, i, R), gh = b.gh.rows(0, R);
-      ops::linear_forward(ctx_, h, value(impl_.id.weight_hh), value(impl_.id.bias_hh), Activation::identity,
-                          gh);
-      ops::gru_token_forward(ctx_, tokens_of(i, R), tokens_.wa, tokens_.wb, gh, h, prefix(b.h, i + 1, R),
-                             prefix(b.gates, i, R));
+  void run_states(std::int64_t begin) {
+    const TensorView start = start_.rows(0, rows_), gh = gh_.rows(0, rows_);
+    ops::copy(ctx_, value(id.start).reshaped({1, H}), h_.rows(0, 1));
+    repeat(h_.rows(0, 1), start);
+    for (std::int64_t i = 0; i + 1 < pairs_.prefixes(); ++i) {
+      read_tokens(begin, i);
+      const ConstTensorView h = i == 0 ? start : prefix(h_, i);
+      // The product with h_{} is the same for all rows.
+      ops::linear_forward(ctx_, i == 0 ? h.rows(0, 1) : h, value(id.weight_hh), value(id.bias_hh),
+                          Activation::identity, i == 0 ? dgh_ : gh);
+      if (i == 0) repeat(dgh_, gh);
+      ops::gru_token_forward(ctx_, tokens_of(i), tokens_.wa, tokens_.wb, gh, h, prefix(h_, i + 1),
+                             gates_.rows(i * rows_, rows_));
     }
-    ops::linear_forward(ctx_, b.h.rows(0, prefixes_ * R), value(impl_.id.state), {}, Activation::identity,
-                        b.state.rows(0, prefixes_ * R));
+    ops::linear_forward(ctx_, h_.rows(0, states()), value(id.state), {}, Activation::identity,
+                        state_.rows(0, states()));
   }
 
   /// Forward, loss and backward of all pairs whose target is t.
-  double target(std::int64_t t, std::int64_t first, std::int64_t P, std::int64_t R) {
+  double target(std::int64_t t) {
+    const auto& pairs = pairs_.target(t);
+    const std::int64_t P = pairs.count;
     if (P == 0) return 0;
-    const Buffers& b = buffers_;
-    const auto part = [&](const TensorView& all) { return all.columns(first, P).reshaped({P}); };
+    // Pairs given nothing share one output: that of the last of them, from which on the head is computed.
+    const std::int64_t shared = std::max<std::int64_t>(0, pairs.unconditional - 1);
+    const std::int64_t first = pairs.begin + shared, n = P - shared;
     const auto row = [&](const auto& all) { return all.rows(t, 1).reshaped({H}); };
     const auto at = static_cast<std::size_t>(t);
     const std::int64_t categories = options_.layout.categories[at], offset = impl_.offsets[at];
     const std::int64_t O = categories > 0 ? categories : 3 * options_.components;
-    const SetGru::Impl::Ids& id = impl_.id;
-    const ops::SetHeadPairs pairs{part(b.pair_index), part(b.pair_mean), part(b.pair_log_sd)};
-    ops::SetHeadWeights weights{value(id.moments), row(value(id.feature)), value(id.hidden), {}, {}};
-    ops::SetHeadGradients gradients{
-        gradient(id.moments), row(gradient(id.feature)), gradient(id.hidden), {}, {}};
-    TensorView out_t = transposed_.mixture;
+    const ops::SetHeadPairs head{pairs_.index(first, n), pairs_.mean(first, n), pairs_.log_sd(first, n)};
+    ops::SetHeadWeights weights{value(id.moments), row(value(id.feature)), value(id.hidden), mixture_,
+                                value(id.mixture_bias)};
+    ops::SetHeadGradients gradients{gradient(id.moments), row(gradient(id.feature)), gradient(id.hidden),
+                                    gradient(id.mixture), gradient(id.mixture_bias)};
     if (categories > 0) {
       weights.out = value(id.category).columns(offset, O);
       weights.bias = value(id.category_bias).columns(offset, O).reshaped({O});
       gradients.out = gradient(id.category).columns(offset, O);
       gradients.bias = gradient(id.category_bias).columns(offset, O).reshaped({O});
-      out_t = transposed_.category.rows(offset, O);
-    } else {
-      weights.out = value(id.mixture);
-      weights.bias = value(id.mixture_bias);
-      gradients.out = gradient(id.mixture);
-      gradients.bias = gradient(id.mixture_bias);
     }
-    const TensorView out = b.out.columns(0, P * O).reshaped({P, O});
-    const TensorView u0 = b.u0.rows(0, P), u = b.u.rows(0, P), loss = b.pair_loss.columns(0, P).reshaped({P});
-    ops::set_head_forward(ctx_, pairs, weights, b.state.rows(0, prefixes_ * R), u0, u, out);
-    if (categories > 0)
+    const TensorView all = out_.columns(0, P * padded(O)).reshaped({P, padded(O)}).columns(0, O);
+    const TensorView out = all.rows(shared, n), u0 = u0_.rows(0, n), u = u_.rows(0, n);
+    ops::set_head_forward(ctx_, head, weights, state_.rows(0, states()), u0, u, out);
+    repeat(out.rows(0, 1), all.rows(0, shared));
+    const double loss = losses(t, all);
+    if (shared > 0) ops::add_column_sums(ctx_, all.rows(0, shared), out.rows(0, 1));
+    ops::set_head_backward(ctx_, head, hidden_t_, categories > 0 ? category_t_.rows(offset, O) : mixture_t_,
+                           out, u0, u, dstate_.rows(0, states()), gradients);
+    return loss;
+  }
+
+  /// Sum of the losses of target t's pairs; `out` becomes its gradient.
+  double losses(std::int64_t t, TensorView out) {
+    const std::int64_t begin = pairs_.target(t).begin, P = out.rows(), O = out.cols();
+    const TensorView loss = loss_.columns(0, P).reshaped({P});
+    const std::int64_t offset = impl_.offsets[static_cast<std::size_t>(t)];
+    if (options_.layout.categorical(t))
       ops::categorical_loss(ctx_, out, impl_.frequencies.view().columns(offset, O).reshaped({O}),
-                            part(b.pair_code), part(b.pair_weight), loss, out);
+                            pairs_.code(begin, P), pairs_.weight(begin, P), loss, out);
     else
-      ops::mixture_loss(ctx_, out, pairs.mean, pairs.log_sd, part(b.pair_x), part(b.pair_weight), loss, out);
-    ops::set_head_backward(ctx_, pairs, transposed_.hidden, out_t, out, u0, u,
-                           b.dstate.rows(0, prefixes_ * R), gradients);
+      ops::mixture_loss(ctx_, out, pairs_.mean(begin, P), pairs_.log_sd(begin, P), pairs_.x(begin, P),
+                        pairs_.weight(begin, P), loss, out);
     const T* values = loss.ptr<T>();
     double sum[4] = {};  // four chains hide each other's latency
     for (std::int64_t p = 0; p < P; ++p) sum[p % 4] += static_cast<double>(values[p]);
@@ -381,29 +235,38 @@ class Member {
   }
 
   /// From dstate through the first layer and the recurrence.
-  void backward_states(std::int64_t R) {
-    const Buffers& b = buffers_;
-    const SetGru::Impl::Ids& id = impl_.id;
-    const std::int64_t all = prefixes_ * R, steps = (prefixes_ - 1) * R;
-    ops::add_product_at(ctx_, b.h.rows(0, all), b.dstate.rows(0, all), gradient(id.state));
-    ops::linear_forward(ctx_, b.dstate.rows(0, all), transposed_.state, {}, Activation::identity,
-                        b.dh.rows(0, all));
-    for (std::int64_t i = prefixes_ - 1; i-- > 0;) {
-      const TensorView gates = prefix(b.gates, i, R), dh = prefix(b.dh, i + 1, R), down = prefix(b.dh, i, R);
-      ops::gru_token_backward(ctx_, tokens_of(i, R), prefix(b.h, i, R), gates, dh, dwa_, dwb_);
-      ops::add(ctx_, down, dh, down);
-      ops::add_product(ctx_, gates.columns(0, 3 * H), transposed_.weight_hh, down);
+  void backward_states() {
+    ops::add_product_at(ctx_, h_.rows(0, states()), dstate_.rows(0, states()), gradient(id.state));
+    ops::linear_forward(ctx_, dstate_.rows(0, states()), state_t_, {}, Activation::identity,
+                        dh_.rows(0, states()));
+    const TensorView start = dh_.rows(0, 1), dstart = gradient(id.start);
+    for (std::int64_t i = pairs_.prefixes() - 1; i-- > 0;) {
+      const TensorView gates = gates_.rows(i * rows_, rows_), dgh = gates.columns(0, 3 * H);
+      const TensorView dh = prefix(dh_, i + 1);
+      ops::gru_token_backward(ctx_, tokens_of(i), i == 0 ? start_.rows(0, rows_) : prefix(h_, i), gates, dh,
+                              dwa_, dwb_);
+      if (i > 0) {
+        ops::add(ctx_, prefix(dh_, i), dh, prefix(dh_, i));
+        ops::add_product(ctx_, dgh, weight_hh_t_, prefix(dh_, i));
+        continue;
+      }
+      ops::add_column_sums(ctx_, dh, start);
+      ops::fill(ctx_, 0, dgh_);
+      ops::add_column_sums(ctx_, dgh, dgh_);
+      ops::add_product(ctx_, dgh_, weight_hh_t_, start);
+      ops::add_product_at(ctx_, h_.rows(0, 1), dgh_, gradient(id.weight_hh));
+      ops::add_column_sums(ctx_, dgh_, gradient(id.bias_hh));
     }
-    ops::add_column_sums(ctx_, b.dh.rows(0, R), gradient(id.start));
-    if (steps == 0) return;
-    const TensorView dgh = b.gates.rows(0, steps).columns(0, 3 * H);
-    ops::add_product_at(ctx_, b.h.rows(0, steps), dgh, gradient(id.weight_hh));
+    ops::add_column_sums(ctx_, start, dstart);
+    const std::int64_t later = (pairs_.prefixes() - 2) * rows_;  // steps from prefixes that rows differ in
+    if (later <= 0) return;
+    const TensorView dgh = gates_.rows(rows_, later).columns(0, 3 * H);
+    ops::add_product_at(ctx_, h_.rows(1, later), dgh, gradient(id.weight_hh));
     ops::add_column_sums(ctx_, dgh, gradient(id.bias_hh));
   }
 
   /// From the tables of tokens to the parameters behind them: wa = a W_ih, wb = b W_ih + b_ih.
   void finish_tokens() {
-    const SetGru::Impl::Ids& id = impl_.id;
     ops::linear_backward_input(ctx_, dwa_, value(id.weight_ih), gradient(id.scale), true);
     ops::linear_backward_input(ctx_, dwb_, value(id.weight_ih), gradient(id.shift), true);
     ops::add_product_at(ctx_, value(id.scale), dwa_, gradient(id.weight_ih));
@@ -415,18 +278,26 @@ class Member {
   const SetGruOptions& options_;
   const ParameterStore& store_;
   const SetGru::Impl& impl_;
+  const SetGru::Impl::Ids& id;
   const ProposalBatch& batch_;
-  const PairWeights<T>& weights_;
   const RandomKey key_;
   const std::int64_t row_begin_;
-  const std::int64_t F, H, V;
+  const std::int64_t F, H, V, R_;
+  TilePairs<T> pairs_;
   const SetGruTokens tokens_;
-  Transposed transposed_;
-  TensorView dwa_, dwb_, slab_;
-  Buffers buffers_;
-  TensorView sample_;  ///< (R sampled pairs, 2) i32: prefix and position of the target
-  std::int64_t* pair_begin_ = nullptr;
-  std::int64_t prefixes_ = 0;  ///< of the tile: lengths 0 .. prefixes_ - 1 are in use
+  const TensorView weight_hh_t_, state_t_, hidden_t_, mixture_t_, category_t_;  ///< transposed weights
+  const TensorView mixture_;                                                    ///< W3 with padded rows
+  const TensorView dwa_, dwb_;
+  const TensorView mu_, log_sd_;              ///< (R F, F): by row, target and prefix
+  const TensorView value_, feature_, slot_;   ///< (F R): tokens by step
+  const TensorView zeros_;                    ///< i32
+  const TensorView h_, dh_, state_, dstate_;  ///< (1 + F R, H): states, and through the head's first layer
+  const TensorView start_;                    ///< (R, H): h_{} in each row
+  const TensorView gates_;                    ///< (F R, 4 H) by step
+  const TensorView gh_, dgh_;                 ///< (R, 3 H), (1, 3 H)
+  const TensorView u0_, u_, out_, loss_;      ///< (most pairs of a target, .)
+  TensorView slab_;
+  std::int64_t rows_ = 0;  ///< of the tile
 };
 
 template <class T>
