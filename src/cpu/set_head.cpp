@@ -9,8 +9,8 @@
 namespace emshap::cpu::EMSHAP_ISA {
 namespace {
 
-/// Pairs that go through all passes together, so that their rows stay in the L1 cache.
-constexpr std::int64_t block_pairs = 48;
+/// Pairs that go through all passes together, so that their rows stay near; long enough for sums over pairs.
+constexpr std::int64_t block_pairs = 96;
 
 template <class T>
 EMSHAP_INLINE Mat<T> block_rows(const Mat<T>& m, std::int64_t begin, std::int64_t count) {

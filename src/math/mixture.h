@@ -46,7 +46,7 @@ template <class V>
 EMSHAP_HD V mixture_loss(int C, const V* head, V mean, V log_sd, V x, double least, V* work) {
   using S = scalar_of<V>;
   const V z = clamped((x - mean) * factor_exp(-log_sd), 1e30);
-  V* const term = work;            // log of weight times density in units of the base, then gradient of l
+  V* const term = work;            // log of weight exp(-d^2 / 2), its density, then gradient of l
   V* const pull = work + C;        // standardised distance, then gradient of a
   V* const spread = work + 2 * C;  // 1 / scale, then gradient of r
   V* const weight = work + 3 * C;  // not normalised
@@ -61,7 +61,6 @@ EMSHAP_HD V mixture_loss(int C, const V* head, V mean, V log_sd, V x, double lea
   }
   for (int c = 0; c < C; ++c) slope[c] = exp(-abs(head[2 * C + c]));
   for (int c = 0; c < C; ++c) spread[c] = max(V(S(0)), head[2 * C + c]) + log1p(slope[c]) + V(S(least));
-  for (int c = 0; c < C; ++c) term[c] = log(spread[c]);
   V largest;
   for (int c = 0; c < C; ++c) {
     const V large = V(S(1)) / (V(S(1)) + slope[c]);
@@ -69,12 +68,12 @@ EMSHAP_HD V mixture_loss(int C, const V* head, V mean, V log_sd, V x, double lea
     spread[c] = V(S(1)) / spread[c];
     const V d = distance((z - head[C + c]) * spread[c]);
     pull[c] = d;
-    term[c] = ((head[c] - largest_l) - V(S(.5)) * (d * d)) - term[c];
+    term[c] = (head[c] - largest_l) - V(S(.5)) * (d * d);
     largest = c == 0 ? term[c] : max(largest, term[c]);
   }
-  V sum(S(0));
+  V sum(S(0));  // of weighted densities in units of the base over exp(largest): at least one 1 / scale
   for (int c = 0; c < C; ++c) {
-    term[c] = exp(term[c] - largest);
+    term[c] = exp(term[c] - largest) * spread[c];
     sum += term[c];
   }
   const V per_sum = V(S(1)) / sum, per_sum_l = V(S(1)) / sum_l;
