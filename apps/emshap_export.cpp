@@ -6,6 +6,7 @@
 #include "common/app.h"
 #include "emshap/core/error.h"
 #include "emshap/data/npy.h"
+#include "emshap/io/emshap_onnx.h"
 #include "emshap/io/power_onnx.h"
 #include "emshap/train/power_model.h"
 
@@ -14,7 +15,7 @@ namespace {
 using namespace emshap;
 
 struct Options {
-  std::string run, out, inspect;
+  std::string run, model = "auto", out, samples, inspect;
 };
 
 std::string value_line(const io::OnnxValue& value) {
@@ -55,21 +56,54 @@ std::string summary(const io::OnnxModel& model) {
   return text;
 }
 
-void export_run(const Options& options, app::Session& session) {
-  const RunDirectory run = RunDirectory::open(options.run);
+double export_power(const Options& options, const RunDirectory& run, const Tensor& rows) {
   const RunModel& entry = run.model(PowerFiles::model);
   const PowerModel model = load_power_model(run);
   io::PowerOnnxInfo info;
   info.target = model.target;
   if (const auto unit = entry.notes.find("unit"); unit != entry.notes.end()) info.target_unit = unit->second;
   info.more = {{"data_hash", entry.data_hash}, {"seed", std::to_string(entry.seed)}};
+  return io::export_power_predictor(options.out, model.scaler, *model.network, info, rows);
+}
 
-  // Rows that the run kept in raw units: what the file gives must be what the checkpoint's network gives.
-  const Tensor rows = read_npy(run.verified(PowerFiles::background));
-  const double worst = io::export_power_predictor(options.out, model.scaler, *model.network, info, rows);
+/// Rows with masks and what the library gives for them, which other programs' results can be held against.
+void write_samples(const std::filesystem::path& folder, const FittedEmshap& fitted, const Tensor& rows) {
+  std::filesystem::create_directories(folder);
+  const auto [x, mask] = io::emshap_pairs(rows, 1000);
+  Context ctx;
+  const io::EmshapOutputs out = io::emshap_outputs(ctx, fitted, x, mask);
+  const auto write = [&](const char* name, const Tensor& values) {
+    write_npy(folder / fmt::format("{}.npy", name), values);
+  };
+  write("x", x);
+  write("mask", mask);
+  write("energy", out.energy);
+  write("proposal_mean", out.proposal_mean);
+  write("proposal_logvar", out.proposal_logvar);
+  write("context", out.context);
+  write("mixture", out.mixture);
+  if (!out.categorical.empty()) write("categorical", out.categorical);
+  write("conditional_mean", out.conditional_mean);
+}
+
+double export_emshap_model(const Options& options, const RunDirectory& run, const Tensor& rows) {
+  const RunModel& entry = run.model(EmshapFiles::model);
+  const FittedEmshap fitted = load_emshap(run);
+  const double worst = io::export_emshap(options.out, fitted, {{{"data_hash", entry.data_hash}}}, rows);
+  if (!options.samples.empty()) write_samples(options.samples, fitted, rows);
+  return worst;
+}
+
+void export_run(const Options& options, app::Session& session) {
+  const RunDirectory run = RunDirectory::open(options.run);
+  const bool power = options.model == "power" || (options.model == "auto" && run.has(PowerFiles::model));
+  if (power && !options.samples.empty())
+    throw ConfigError("--samples is for EmSHAP models, expected with --model emshap");
+  // Rows that the run kept in raw units: what the file gives must be what the run's model gives.
+  const Tensor rows = read_npy(run.verified(power ? PowerFiles::background : EmshapFiles::background));
+  const double worst = power ? export_power(options, run, rows) : export_emshap_model(options, run, rows);
   session.print(summary(io::OnnxModel::load(options.out)));
-  session.print(
-      fmt::format("verified on {} rows of {}, largest deviation {:.1e}\n", rows.rows(), options.run, worst));
+  session.print(fmt::format("verified on rows of {}, largest deviation {:.1e}\n", options.run, worst));
 }
 
 }  // namespace
@@ -79,13 +113,20 @@ int main(int argc, char** argv) {
   Options options;
   app::Command& command = app.command("", "",
                                       "  emshap_export --run RUN --out power.onnx\n"
+                                      "  emshap_export --run RUN --model emshap --out emshap.onnx\n"
                                       "  emshap_export --inspect power.onnx\n");
   command.settings.add("export", "run", options.run, "Folder of a finished run");
+  command.settings.add("export", "model", options.model,
+                       "power, emshap, or auto: power where the run holds both",
+                       app::one_of({"auto", "power", "emshap"}));
+  command.settings.add("export", "samples", options.samples,
+                       "Folder for rows, masks and our outputs as .npy (EmSHAP), for scripts/verify_onnx.py");
   command.settings.add("export", "out", options.out, "ONNX file to write; an existing one is replaced");
   command.settings.add("export", "inspect", options.inspect, "ONNX file to show instead of writing one");
   command.run = [&](app::Session& session) {
     if (options.inspect.empty() == options.run.empty())
       throw ConfigError("expected either --run with --out, or --inspect");
+    if (options.run.empty() && !options.samples.empty()) throw ConfigError("--samples needs --run");
     if (options.run.empty() != options.out.empty()) throw ConfigError("--run and --out belong together");
     if (options.run.empty())
       session.print(summary(io::OnnxModel::load(options.inspect)));

@@ -9,6 +9,8 @@
 
 #include "emshap/core/error.h"
 #include "emshap/data/csv.h"
+#include "emshap/data/npy.h"
+#include "emshap/io/emshap_onnx.h"
 #include "emshap/models/emshap_model.h"
 #include "emshap/report/plot.h"
 #include "emshap/train/power_model.h"
@@ -112,6 +114,17 @@ void follow_power(const fs::path& folder, RunMode mode, DataSettings& data, Prog
   data.columns.features = power.features;
   sink.log(LogLevel::info, fmt::format("features as those of the power model in {}, without its target {}",
                                        folder.string(), power.target));
+}
+
+/// Compares the ONNX file with the model on raw rows and writes it.
+void export_onnx(const EmshapJob& job, const EmshapResult& result, const RunDirectory& run,
+                 ProgressSink& sink) {
+  const fs::path file = run.path(EmshapFiles::onnx);
+  const double worst =
+      io::export_emshap(file, result.fitted, {{{"data_hash", job.table.provenance().data_hash}}},
+                        read_npy(run.path(EmshapFiles::background)));
+  sink.log(LogLevel::info,
+           fmt::format("{}: written and verified, largest deviation {:.1e}", file.string(), worst));
 }
 
 report::Chart loss_chart(const History& history, const History::Stage& stage, std::size_t term,
@@ -219,8 +232,10 @@ void train_emshap_model(EmshapSettings& v, DataSettings data, const RunSettings&
   TeamPool pool(session.threads(), device);
   const EmshapResult result =
       train_emshap(job, pool, &run, mode == RunMode::resume, config, sink, &session.stop());
-  std::vector<std::string> files;
-  if (run_settings.plots) files = draw_plots(result, run, sink);
+  export_onnx(job, result, run, sink);
+  std::vector<std::string> files{EmshapFiles::onnx};
+  if (run_settings.plots)
+    for (std::string& name : draw_plots(result, run, sink)) files.push_back(std::move(name));
   finish_emshap(run, files);
   session.print(summary(job, result));
 }

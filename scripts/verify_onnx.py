@@ -1,9 +1,13 @@
-"""Checks the ONNX file of a run against the run's own predictions, with an implementation that is not ours.
+"""Checks the ONNX file of a run against the run's own results, with an implementation that is not ours.
 
 usage: verify_onnx.py RUN DATA.csv [MODEL.onnx]
+       verify_onnx.py --samples FOLDER EMSHAP_MODEL.onnx
 
-ONNX's checker must accept the file, and ONNX Runtime, fed the raw float32 values of the test rows, must give what
-RUN/predictions.csv holds: |a - b| <= 1e-5 (|b| + sd), sd over the test rows; for batches of 1, 7 and all rows.
+ONNX's checker must accept the file, and ONNX Runtime must give what we gave, for batches of 1, 7 and all rows. A power
+predictor is fed the raw float32 values of the test rows, and RUN/predictions.csv holds our results: |a - b| <= 1e-5 (|b| +
+sd), sd over the rows. An EmSHAP model is fed FOLDER/x.npy and FOLDER/mask.npy, and FOLDER/OUTPUT.npy holds our results for
+each output (`emshap_export --run RUN --model emshap --out EMSHAP_MODEL.onnx --samples FOLDER`): |a - b| <= 1e-4 (|b| +
+max(sd, 0.1)), in raw units (|b| + sd).
 """
 import csv
 import json
@@ -14,7 +18,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 
-LIMIT = 1e-5
+POWER_LIMIT, EMSHAP_LIMIT = 1e-5, 1e-4
 MISSING = {"", "NA", "NaN", "nan", "null", "NULL", "-"}
 
 
@@ -41,16 +45,43 @@ def read_columns(path: pathlib.Path, names: list[str], rows: list[int]) -> np.nd
     return x
 
 
-def main() -> None:
-    if len(sys.argv) not in (3, 4):
-        raise SystemExit(__doc__)
-    run, data = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
-    path = pathlib.Path(sys.argv[3]) if len(sys.argv) == 4 else run / "power_predictor.onnx"
+def check(path: pathlib.Path, session: ort.InferenceSession, inputs: dict, expected: dict, limit: float,
+          least: dict) -> float:
+    """The largest share of the limit that any element of any output uses; `least`: smallest sd of an output."""
+    rows = len(next(iter(inputs.values())))
+    worst = 0.0
+    for count in sorted({1, min(7, rows), rows}):
+        results = session.run(list(expected), {name: values[:count] for name, values in inputs.items()})
+        for (name, all_b), got in zip(expected.items(), results):
+            a, b = got.astype(np.float64), all_b[:count].astype(np.float64)
+            if a.shape != b.shape or not np.isfinite(a).all():
+                raise SystemExit(f"{path}: {name} of {count} rows has shape {a.shape}, expected {b.shape}, or values "
+                                 "that are not finite")
+            sd = np.maximum(all_b.astype(np.float64).std(axis=0), least.get(name, 0.0))
+            share = np.abs(a - b) / (limit * (np.abs(b) + sd) + np.finfo(np.float64).tiny)
+            worst = max(worst, float(share.max()))
+            if worst > 1:
+                at = np.unravel_index(share.argmax(), share.shape)
+                raise SystemExit(f"{path}: {name}{list(map(int, at))} is {a[at]!r} in ONNX Runtime, expected {b[at]!r}: "
+                                 f"{worst:.3g} times the limit")
+    return worst
+
+
+def report(path: pathlib.Path, rows: str, worst: float, more: str = "") -> None:
+    print(f"{path}: accepted by onnx {onnx.__version__}; onnxruntime {ort.__version__} agrees on {rows}, "
+          f"largest difference {100 * worst:.2g} % of the limit{more}")
+
+
+def open_model(path: pathlib.Path) -> tuple[onnx.ModelProto, ort.InferenceSession]:
     model = onnx.load(path)
     onnx.checker.check_model(model, full_check=True)
+    return model, ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+
+
+def verify_power(run: pathlib.Path, data: pathlib.Path, path: pathlib.Path) -> None:
+    model, session = open_model(path)
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     features = json.loads(metadata["features"])
-
     with (run / "predictions.csv").open(newline="") as file:
         table = list(csv.DictReader(file))
     if not table:
@@ -59,24 +90,31 @@ def main() -> None:
     expected = np.array([float(line["predicted"]) for line in table])
     actual = np.array([float(line["actual"]) for line in table])
     x = read_columns(data, features, rows)
-
-    session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    sd = expected.std()
-    worst = 0.0
-    for count in sorted({1, min(7, len(rows)), len(rows)}):
-        got = session.run(None, {name: x[:count]})[0].astype(np.float64).reshape(-1)
-        if got.shape != (count,) or not np.isfinite(got).all():
-            raise SystemExit(f"{path}: {count} rows in, {got.shape} out, or values that are not finite")
-        share = np.abs(got - expected[:count]) / (LIMIT * (np.abs(expected[:count]) + sd))
-        worst = max(worst, float(share.max()))
-        if worst > 1:
-            i = int(share.argmax())
-            raise SystemExit(f"{path}: row {rows[i]} gives {got[i]!r} in ONNX Runtime, expected {expected[i]!r}: "
-                             f"{worst:.3g} times the limit")
+    worst = check(path, session, {"x": x}, {"power": expected.reshape(-1, 1)}, POWER_LIMIT, {})
+    got = session.run(None, {"x": x})[0].astype(np.float64).reshape(-1)
     r2 = 1 - ((got - actual) ** 2).sum() / ((actual - actual.mean()) ** 2).sum()
-    print(f"{path}: accepted by onnx {onnx.__version__}; onnxruntime {ort.__version__} agrees on {len(rows)} test rows, "
-          f"largest difference {100 * worst:.2g} % of the limit; R2 {r2:.4f}")
+    report(path, f"{len(rows)} test rows", worst, f"; R2 {r2:.4f}")
+
+
+def verify_emshap(folder: pathlib.Path, path: pathlib.Path) -> None:
+    _, session = open_model(path)
+    inputs = {value.name: np.load(folder / f"{value.name}.npy") for value in session.get_inputs()}
+    expected = {value.name: np.load(folder / f"{value.name}.npy") for value in session.get_outputs()}
+    least = {name: 0.1 for name in expected if name != "conditional_mean"}
+    worst = check(path, session, inputs, expected, EMSHAP_LIMIT, least)
+    report(path, f"{len(inputs['x'])} pairs of a row and a mask", worst)
+
+
+def main() -> None:
+    arguments = sys.argv[1:]
+    if len(arguments) == 3 and arguments[0] == "--samples":
+        verify_emshap(pathlib.Path(arguments[1]), pathlib.Path(arguments[2]))
+    elif len(arguments) in (2, 3):
+        run = pathlib.Path(arguments[0])
+        path = pathlib.Path(arguments[2]) if len(arguments) == 3 else run / "power_predictor.onnx"
+        verify_power(run, pathlib.Path(arguments[1]), path)
+    else:
+        raise SystemExit(__doc__)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "emshap/data/npy.h"
+#include "io/sample_emshap.h"
 #include "io/sample_graphs.h"
 #include "io/sample_predictor.h"
 
@@ -24,6 +25,32 @@ void write_power_case(const std::filesystem::path& folder, const std::string& na
     io::predict_power(ctx, sample.preprocessor, sample.predictor, x, y);
     write_npy(folder / fmt::format("{}.{}.x.npy", name, rows), x);
     write_npy(folder / fmt::format("{}.{}.power.npy", name, rows), y);
+  }
+}
+
+/// All masks: empty, full, single, all but one, random; NaN and infinity in half of the unknown entries.
+void write_emshap_case(const std::filesystem::path& folder, const std::string& name,
+                       const test::SampleOptions& options) {
+  const test::SampleEmshap sample(options);
+  io::export_emshap(folder / fmt::format("{}.onnx", name), sample.fitted, {}, sample.rows(64));
+  Context ctx;
+  for (const std::int64_t rows : {1, 7, 1000}) {
+    Tensor x = sample.rows(rows);
+    const Tensor mask = sample.masks(rows);
+    test::SampleEmshap::hide(x, mask);
+    const io::EmshapOutputs out = io::emshap_outputs(ctx, sample.fitted, x, mask);
+    const auto write = [&](const char* value, const Tensor& values) {
+      if (!values.empty()) write_npy(folder / fmt::format("{}.{}.{}.npy", name, rows, value), values);
+    };
+    write("x", x);
+    write("mask", mask);
+    write("energy", out.energy);
+    write("proposal_mean", out.proposal_mean);
+    write("proposal_logvar", out.proposal_logvar);
+    write("context", out.context);
+    write("mixture", out.mixture);
+    write("categorical", out.categorical);
+    write("conditional_mean", out.conditional_mean);
   }
 }
 
@@ -69,5 +96,14 @@ int main(int argc, char** argv) {
   write_power_case(folder, "linear", {.features = 12, .hidden = {}}, false);
   write_power_case(folder, "members", {.features = 12, .hidden = {16, 8}, .members = 3}, false);
   write_power_case(folder, "encoded", {.features = 12, .members = 2}, true, 8);
+  for (const char* proposal : {"gru", "mlp"})
+    for (const auto transform : {FeatureTransform::standardise, FeatureTransform::quantile})
+      for (const bool categories : {false, true})
+        write_emshap_case(
+            folder,
+            fmt::format("emshap_{}_{}_{}", proposal, to_string(transform),
+                        categories ? "categories" : "numbers"),
+            {.proposal = proposal, .transform = transform, .categories = categories, .constant = categories});
+  write_emshap_case(folder, "emshap_absolute", {.form = EnergyForm::absolute, .more = 24});
   return 0;
 }
