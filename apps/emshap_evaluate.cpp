@@ -1,7 +1,7 @@
-// Measures a power predictor: that of a run on its own split or on another file, or an ONNX file on any data.
+// Measures the models of a run or of ONNX files, power predictor, EmSHAP model or both, on the run's own
+// split or on other data.
+#include <algorithm>
 #include <filesystem>
-#include <map>
-#include <memory>
 #include <optional>
 
 #include <fmt/format.h>
@@ -10,66 +10,65 @@
 #include "emshap/core/error.h"
 #include "emshap/data/csv.h"
 #include "emshap/data/split.h"
-#include "emshap/io/power_onnx.h"
+#include "emshap/report/density_evaluation.h"
 #include "emshap/report/evaluation.h"
 #include "emshap/train/power_model.h"
+#include "evaluate_models.h"
 
 namespace {
 
 namespace fs = std::filesystem;
 using namespace emshap;
+using app::Parts;
 
 struct Options {
-  std::string run, onnx, data, target, split, out;
+  std::string run, power_onnx, emshap_onnx, data, target, group, split, out;
   std::string baseline;
   report::GateOptions gate;
   std::int64_t importance_rows = 2000;
+  report::DensityEvaluationOptions density;
   bool plots = true;
 };
 
-/// A predictor, what it needs and where it comes from.
-struct Model {
-  std::map<std::string, std::string> about;  // for metrics.json
-  std::string target, unit;
-  std::vector<std::string> features;
-  report::Predict predict;
-};
-
-Model model_of_run(const RunDirectory& run, TeamPool& pool) {
-  auto model = std::make_shared<PowerModel>(load_power_model(run));
-  const RunModel& entry = run.model(PowerFiles::model);
-  const auto unit = entry.notes.find("unit");
-  return {{{"kind", "run"}, {"source", run.folder().string()}, {"scaler_hash", model->scaler.hash()}},
-          model->target,
-          unit == entry.notes.end() ? "" : unit->second,
-          model->scaler.features.input_names(),
-          [model, &pool](ConstTensorView raw, TensorView y) { model->predict(pool, raw, y); }};
-}
-
-Model model_of_onnx(const std::string& path, TeamPool& pool) {
-  auto model = std::make_shared<io::OnnxPowerPredictor>(io::load_power_predictor(path));
-  return {{{"kind", "onnx"}, {"source", path}, {"scaler_hash", model->preprocessor.hash()}},
-          model->info.target,
-          model->info.target_unit,
-          model->preprocessor.features.input_names(),
-          [model, &pool](ConstTensorView raw, TensorView y) {
-            pool.run(raw.rows(), [&](Context& ctx, const ShardPlan& plan) {
-              model->predict(ctx, raw.rows(plan.row_begin, plan.local_rows),
-                             y.rows(plan.row_begin, plan.local_rows));
-            });
-          }};
-}
-
 void check(const Options& o) {
-  if (o.run.empty() && o.onnx.empty())
-    throw ConfigError("no model to evaluate; give --run RUN or --power-predictor-path FILE.onnx");
+  const bool onnx = !o.power_onnx.empty() || !o.emshap_onnx.empty();
+  if (o.run.empty() && !onnx)
+    throw ConfigError(
+        "no model to evaluate; give --run RUN, --power-predictor-path FILE.onnx or --emshap-path FILE.onnx");
   if (o.run.empty() && o.data.empty())
-    throw ConfigError("--power-predictor-path needs --data FILE, or --run RUN for its data and split");
-  if (o.run.empty() && o.out.empty())
-    throw ConfigError("--power-predictor-path without --run needs --out FOLDER");
+    throw ConfigError("ONNX files need --data FILE, or --run RUN for its data and split");
+  if (o.run.empty() && o.out.empty()) throw ConfigError("ONNX files without --run need --out FOLDER");
 }
 
-using Parts = std::vector<std::pair<std::string, std::vector<std::int64_t>>>;
+/// What the run says about its data: the entry of the power predictor, or else of the EmSHAP model.
+const RunModel* data_of(const std::optional<RunDirectory>& run) {
+  if (!run) return nullptr;
+  return &run->model(run->has(PowerFiles::model) ? PowerFiles::model : EmshapFiles::model);
+}
+
+Table read_table(const Options& o, const RunModel* entry, const app::MeasuredPower* power,
+                 const app::MeasuredDensity* density) {
+  ColumnSelection columns;
+  if (power != nullptr) {
+    columns.target = o.target.empty()
+                         ? (entry != nullptr && !entry->target.empty() ? entry->target : power->target)
+                         : o.target;
+    columns.features = power->features;
+  }
+  if (density != nullptr)
+    for (const std::string& name : density->fitted.space.input_names())
+      if (std::find(columns.features.begin(), columns.features.end(), name) == columns.features.end())
+        columns.features.push_back(name);
+  columns.group = o.group;
+  if (entry != nullptr && o.group.empty())
+    if (const auto noted = entry->notes.find("group"); noted != entry->notes.end())
+      columns.group = noted->second;
+  const std::string data = o.data.empty() ? entry->data_path : o.data;
+  if (!fs::exists(data) && o.data.empty())
+    throw IoError(
+        fmt::format("{}: the data file {} of this run is not there; name it with --data", o.run, data));
+  return read_csv(data, columns, {.target = MissingTarget::drop});
+}
 
 Parts parts_of(const fs::path& split_file, const Table& table) {
   const Split split = read_split(split_file, table);
@@ -79,13 +78,19 @@ Parts parts_of(const fs::path& split_file, const Table& table) {
 /// The run's parts on the data that it was trained on; every row of other data.
 Parts choose_parts(const Options& o, const std::optional<RunDirectory>& run, const Table& table,
                    ProgressSink& sink) {
-  if (!o.split.empty()) return parts_of(o.split, table);
-  if (run && run->model(PowerFiles::model).data_hash == table.provenance().data_hash)
-    return parts_of(run->verified(PowerFiles::split), table);
-  if (run)
+  Parts parts{{"all", all_rows(table)}};
+  if (!o.split.empty()) {
+    parts = parts_of(o.split, table);
+  } else if (run && data_of(run)->data_hash == table.provenance().data_hash) {
+    parts = parts_of(run->verified(PowerFiles::split), table);
+  } else if (run) {
     sink.log(LogLevel::info, fmt::format("{} is not the data of {}: all rows are evaluated",
                                          table.provenance().source, o.run));
-  return {{"all", all_rows(table)}};
+  }
+  std::erase_if(parts, [](const auto& part) { return part.second.empty(); });
+  if (parts.empty())
+    throw DataError(fmt::format("{}: there is no row to evaluate", table.provenance().source));
+  return parts;
 }
 
 void evaluate(const Options& o, app::Session& session) {
@@ -93,70 +98,106 @@ void evaluate(const Options& o, app::Session& session) {
   TeamPool pool(session.threads());
   std::optional<RunDirectory> run;
   if (!o.run.empty()) run = RunDirectory::open(o.run);
-  const Model model = o.onnx.empty() ? model_of_run(*run, pool) : model_of_onnx(o.onnx, pool);
+  const RunDirectory* of = run ? &*run : nullptr;
+  const auto power = app::find_power(of, o.power_onnx, pool, session.sink());
+  const auto density = app::find_density(of, o.emshap_onnx, session.sink());
+  if (!power && !density) throw IoError(fmt::format("{} has no model to evaluate", o.run));
+  const Table table = read_table(o, data_of(run), power ? &*power : nullptr, density ? &*density : nullptr);
+  const Parts parts = choose_parts(o, run, table, session.sink());
 
-  ColumnSelection columns;
-  columns.target = o.target.empty() ? (run ? run->model(PowerFiles::model).target : model.target) : o.target;
-  columns.features = model.features;
-  const std::string data = o.data.empty() ? run->model(PowerFiles::model).data_path : o.data;
-  if (!fs::exists(data) && o.data.empty())
-    throw IoError(
-        fmt::format("{}: the data file {} of this run is not there; name it with --data", o.run, data));
-  const Table table = read_csv(data, columns, {.target = MissingTarget::drop});
+  report::Evaluation result;
+  if (power) {
+    result = report::evaluate(table, parts, power->predict,
+                              {power->features, o.importance_rows, session.seed()}, session.sink());
+    result.model = power->about;
+    result.unit = power->unit;
+  }
+  std::optional<report::DensityEvaluation> scores;
+  if (density) {
+    report::DensityEvaluationOptions options = o.density;
+    options.seed = session.seed();
+    scores = app::evaluate_density(*density, power ? &*power : nullptr, table, parts, options, pool,
+                                   session.sink());
+  }
+  const report::DensityEvaluation* of_density = scores ? &*scores : nullptr;
 
-  report::Evaluation result =
-      report::evaluate(table, choose_parts(o, run, table, session.sink()), model.predict,
-                       {model.features, o.importance_rows, session.seed()}, session.sink());
-  result.model = model.about;
-  result.unit = model.unit;
   const fs::path folder = o.out.empty() ? fs::path(o.run) / "evaluation" : fs::path(o.out);
   // Before anything is written: the baseline may be what the last evaluation left in the same folder.
   std::string verdict;
   std::optional<QualityError> worse;
   try {
-    if (!o.baseline.empty()) verdict = report::check_gate(evaluation_json(result, table), o.baseline, o.gate);
+    if (!o.baseline.empty())
+      verdict = report::check_gate(evaluation_json(result, table, of_density), o.baseline, o.gate);
   } catch (const QualityError& e) {
     worse = e;
   }
   report::Plotter plotter({}, session.sink());
-  write_evaluation(result, table, folder, o.plots ? &plotter : nullptr);
-  std::vector<std::pair<std::string, RegressionMetrics>> metrics;
-  for (const report::EvaluatedPart& part : result.parts) metrics.emplace_back(part.name, part.metrics);
-  session.print(report::metrics_table(metrics));
+  write_evaluation(result, table, folder, o.plots ? &plotter : nullptr, of_density);
+  if (power) {
+    std::vector<std::pair<std::string, RegressionMetrics>> metrics;
+    for (const report::EvaluatedPart& part : result.parts) metrics.emplace_back(part.name, part.metrics);
+    session.print(report::metrics_table(metrics));
+  }
+  if (scores) session.print((power ? "\n" : "") + report::density_table(*scores));
   session.print(fmt::format("Evaluation: {}\n", folder.string()));
   if (worse) throw QualityError(*worse);
   if (!verdict.empty()) session.print(verdict + "\n");
+}
+
+void add_settings(app::Settings& s, Options& o) {
+  using app::at_least;
+  s.add("model", "run", o.run, "Folder of a run: its models, data and split");
+  s.add("model", "power-predictor-path", o.power_onnx,
+        "ONNX file of a power predictor, evaluated instead of the run's");
+  s.add("model", "emshap-path", o.emshap_onnx,
+        "ONNX file of an EmSHAP model, evaluated instead of the run's");
+  s.add("data", "data", o.data, "CSV file; that of the run when empty");
+  s.add("data", "target", o.target, "Column of actual values; the model's target when empty");
+  s.add("data", "group", o.group,
+        "Column whose rows belong together, for standard errors; that of the run when empty");
+  s.add("data", "split-file", o.split, "split.csv that says which rows are test rows");
+  s.add("output", "out", o.out, "Folder to write to; RUN/evaluation when empty");
+  s.add("output", "importance-rows", o.importance_rows, "Rows for permutation importance, 0 for none",
+        at_least(0));
+  s.add("output", "plots", o.plots, "Draw plots (with gnuplot)");
+  s.add("density", "rows-limit", o.density.rows_limit, "Rows that the EmSHAP model is scored on, 0 for all",
+        at_least(0));
+  s.add("density", "masks-per-row", o.density.masks_per_row, "Masks of each of these rows", at_least(1));
+  s.add("density", "samples", o.density.energy_draws,
+        "Draws for each partition function, 0: no energy scores", at_least(0));
+  s.add("density", "energy-pairs", o.density.energy_pairs, "Rows whose partition function is estimated",
+        at_least(0));
+  s.add("density", "value-samples", o.density.value_draws,
+        "Draws for each conditional expectation of the power predictor (MSEv), 0: none", at_least(0));
+  s.add("density", "baselines", o.density.baselines,
+        "Score Gaussian, Gaussian copula and independence beside the model");
+  s.add("gate", "baseline", o.baseline,
+        "metrics.json, or a folder with one, that must not be better; else exit code 5");
+  s.add("gate", "metric", o.gate.metric,
+        "What is compared: rmse, mse, mae, mape or r2 of the predictor, log_likelihood, crps, nrmse or msev "
+        "of the "
+        "EmSHAP model; auto: rmse, log_likelihood and crps",
+        app::one_of({"auto", "rmse", "mse", "mae", "mape", "r2", "log_likelihood", "crps", "nrmse", "msev"}));
+  s.add("gate", "tolerance", o.gate.tolerance,
+        "How much worse it may be: a share of the baseline, for r2 and log_likelihood a difference",
+        app::in_range(0, 1e30));
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   using namespace emshap::app;
-  App app("emshap_evaluate", "Measures a power predictor and compares it with a baseline.");
+  App app("emshap_evaluate",
+          "Measures a power predictor, an EmSHAP model or both, and compares with a baseline.");
   Options o;
-  Command& command =
-      app.command("", "",
-                  "  emshap_evaluate --run RUN\n"
-                  "  emshap_evaluate --run RUN --data newer.csv --out RUN/newer\n"
-                  "  emshap_evaluate --power-predictor-path power_predictor.onnx --data hosts.csv \\\n"
-                  "      --target power_consumption --out evaluation\n"
-                  "  emshap_evaluate --run NEW --baseline OLD/metrics.json --tolerance 0.01\n");
-  Settings& s = command.settings;
-  s.add("model", "run", o.run, "Folder of a run: its model, data and split");
-  s.add("model", "power-predictor-path", o.onnx, "ONNX file to evaluate instead of the run's checkpoint");
-  s.add("data", "data", o.data, "CSV file; that of the run when empty");
-  s.add("data", "target", o.target, "Column of actual values; the model's target when empty");
-  s.add("data", "split-file", o.split, "split.csv that says which rows are test rows");
-  s.add("output", "out", o.out, "Folder to write to; RUN/evaluation when empty");
-  s.add("output", "importance-rows", o.importance_rows, "Rows for permutation importance, 0 for none",
-        at_least(0));
-  s.add("output", "plots", o.plots, "Draw plots (with gnuplot)");
-  s.add("gate", "baseline", o.baseline,
-        "metrics.json, or a folder with one, that must not be better; else exit code 5");
-  s.add("gate", "metric", o.gate.metric, "What is compared: rmse, mse, mae, mape or r2; auto: rmse",
-        one_of({"auto", "rmse", "mse", "mae", "mape", "r2"}));
-  s.add("gate", "tolerance", o.gate.tolerance,
-        "How much worse it may be: a share of the baseline, for r2 a difference", in_range(0, 1e30));
+  Command& command = app.command(
+      "", "",
+      "  emshap_evaluate --run RUN\n"
+      "  emshap_evaluate --run RUN --data newer.csv --out RUN/newer\n"
+      "  emshap_evaluate --power-predictor-path power_predictor.onnx --emshap-path emshap_model.onnx \\\n"
+      "      --data hosts.csv --target power_consumption --out evaluation\n"
+      "  emshap_evaluate --run NEW --baseline OLD/metrics.json --tolerance 0.01\n");
+  add_settings(command.settings, o);
   command.run = [&](Session& session) { evaluate(o, session); };
   return app.run(argc, argv);
 }

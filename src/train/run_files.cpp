@@ -29,6 +29,7 @@ void describe_data(RunModel& entry, const Table& table) {
   entry.data_hash = from.data_hash;
   entry.data_rows = from.rows_read;
   entry.features = table.feature_names();
+  if (const Column* group = table.only(ColumnRole::group)) entry.notes["group"] = group->name();
 }
 
 void check_same_data(const RunDirectory& run, const char* model, const Table& table) {

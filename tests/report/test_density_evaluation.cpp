@@ -86,7 +86,7 @@ TEST_CASE("all scores stand in the JSON and the table, beside those of the basel
   const Json j = Json::parse(density_json(e));
   CHECK(j["rows"] == 120);
   CHECK(j["groups"] == 30);
-  CHECK(j["pairs"] == 240);
+  CHECK(j["pairs"] == 480);
   CHECK(j["log_likelihood"] == j["methods"]["EmSHAP"]["log_likelihood"]);
   CHECK(j["methods"]["independence"]["log_likelihood"].is_null());
   CHECK(j["methods"]["EmSHAP"]["by_size"].size() == 3);

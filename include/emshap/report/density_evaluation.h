@@ -19,8 +19,8 @@ namespace emshap::report {
 
 struct DensityEvaluationOptions {
   std::int64_t rows_limit = 2000;  ///< a seeded sample of the rows when there are more; 0: all
-  std::int64_t masks_per_row = 2;
-  std::int64_t energy_pairs = 400;   ///< pairs whose partition function is estimated
+  std::int64_t masks_per_row = 4;
+  std::int64_t energy_pairs = 500;   ///< pairs whose partition function is estimated
   std::int64_t energy_draws = 1000;  ///< K for each
   std::int64_t value_draws = 128;    ///< K of v(S, x), one mask a row
   bool baselines = true;
