@@ -91,7 +91,7 @@ TEST_CASE("train emshap: the seed's command line") {
   CHECK(f.out.find("held-out log-likelihood") != std::string::npos);
   for (const char* name : {"manifest.json", EmshapFiles::checkpoint, EmshapFiles::space, EmshapFiles::split,
                            EmshapFiles::background, EmshapFiles::history, EmshapFiles::metrics,
-                           EmshapFiles::config, EmshapFiles::log}) {
+                           EmshapFiles::config, EmshapFiles::log, EmshapFiles::onnx}) {
     CAPTURE(name);
     CHECK(fs::exists(w.at("run") / name));
   }
@@ -114,7 +114,8 @@ TEST_CASE("train emshap: a saved configuration gives the same run again, whateve
       w.run({"emshap", "--config", "run/emshap_config.toml", "--out", "again", "--threads", "3"});
   REQUIRE_MESSAGE(again.exit_code == 0, again.err);
   CHECK(read_file(w.at("run/emshap_metrics.json")) == read_file(w.at("again/emshap_metrics.json")));
-  CHECK(read_file(w.at("run/feature_space.json")) == read_file(w.at("again/feature_space.json")));
+  for (const char* name : {EmshapFiles::space, EmshapFiles::onnx})
+    CHECK(read_file(w.at("run") / name) == read_file(w.at("again") / name));
 }
 
 TEST_CASE("train emshap: SIGINT saves and exits with 130, a resume continues bit for bit") {
