@@ -5,7 +5,11 @@
 #include "emshap/core/atomic_file.h"
 #include "emshap/data/csv.h"
 #include "emshap/data/host_simulator.h"
+#include "emshap/data/npy.h"
+#include "emshap/io/emshap_onnx.h"
 #include "emshap/io/power_onnx.h"
+#include "emshap/models/emshap_model.h"
+#include "emshap/train/emshap.h"
 #include "emshap/train/power.h"
 
 using namespace emshap;
@@ -14,7 +18,25 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// A folder with a finished run; made once for all cases.
+/// A finished run of an EmSHAP model, barely trained.
+void train_density(const fs::path& folder, const fs::path& data) {
+  ColumnSelection columns = test::host_columns();
+  columns.features = {"cpu_util", "mem_util", "disk_io"};
+  columns.target.clear();
+  CsvSource source(data, columns);
+  EmshapOptions options;
+  options.hidden = 6;
+  options.training.max_steps = 3;
+  options.energy_training.max_steps = 2;
+  options.gate_draws = 10;
+  options.background = 40;
+  RunDirectory run = RunDirectory::prepare(folder, EmshapFiles::model, RunMode::create);
+  TeamPool pool(1);
+  train_emshap(prepare_emshap(source, options), pool, &run);
+  finish_emshap(run, {});
+}
+
+/// A folder with finished runs; made once for all cases.
 const fs::path& workspace() {
   static const report::TemporaryFolder folder;
   static const bool made = [] {
@@ -36,6 +58,7 @@ const fs::path& workspace() {
     TeamPool pool(1);
     train_power(job, pool, &run);
     finish_power(run, {});
+    train_density(folder.path() / "density", data);
     return true;
   }();
   REQUIRE(made);
@@ -60,6 +83,31 @@ TEST_CASE("a run is exported, verified and shown; again gives the same bytes") {
   CHECK(shown.says("Predicts power_consumption in W from 20 features in raw units"));
   CHECK(shown.says("\"cpu_util\""));
   CHECK(io::load_power_predictor(workspace() / "power.onnx").info.target == "power_consumption");
+}
+
+TEST_CASE("an EmSHAP model is exported with rows, masks and our outputs") {
+  const auto run = run_app(
+      "emshap_export", {"--run", "density", "--out", "density.onnx", "--samples", "samples"}, workspace());
+  REQUIRE_MESSAGE(run.exit_code == 0, run.output);
+  CHECK(run.says("input   mask [batch, 3] float32"));
+  CHECK(run.says("output  conditional_mean [batch, 3] float32"));
+  CHECK(run.says("energy_used: "));
+  const FittedEmshap fitted = io::load_emshap_onnx(workspace() / "density.onnx");
+  CHECK(fitted.space.hash() == load_emshap(RunDirectory::open(workspace() / "density")).space.hash());
+  Context ctx;
+  const Tensor x = read_npy(workspace() / "samples/x.npy"), mask = read_npy(workspace() / "samples/mask.npy");
+  CHECK(x.rows() == 1000);
+  const Tensor expected = io::emshap_outputs(ctx, fitted, x, mask).energy;
+  const Tensor energy = read_npy(workspace() / "samples/energy.npy");
+  for (std::int64_t r = 0; r < 1000; ++r) CHECK(energy.ptr<float>()[r] == expected.ptr<float>()[r]);
+
+  const auto samples =
+      run_app("emshap_export", {"--run", "run", "--out", "power2.onnx", "--samples", "samples"}, workspace());
+  CHECK(samples.exit_code == 2);
+  CHECK_FALSE(fs::exists(workspace() / "power2.onnx"));
+  const auto other =
+      run_app("emshap_export", {"--run", "run", "--model", "emshap", "--out", "x.onnx"}, workspace());
+  CHECK(other.exit_code == 3);
 }
 
 TEST_CASE("wrong use and damaged files give one sentence and the right exit code") {

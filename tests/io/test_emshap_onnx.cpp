@@ -240,3 +240,22 @@ TEST_CASE("a file cut at 50 places is refused") {
   }
   fs::remove(path);
 }
+
+TEST_CASE("bytes changed anywhere give one sentence, another description or the same model, never a crash") {
+  const std::string bytes = io::emshap_onnx(small().fitted, info);
+  Generator random({31, RandomPurpose::test});
+  int refused = 0;
+  for (int i = 0; i < 300; ++i) {
+    std::string changed = bytes;
+    for (int k = 0; k <= i % 3; ++k)
+      changed[static_cast<std::size_t>(random.uniform() * static_cast<double>(bytes.size()))] ^=
+          static_cast<char>(1 + i % 127);
+    try {
+      io::load_emshap_onnx(io::OnnxModel::parse(changed, "changed.onnx"));
+    } catch (const IoError& error) {
+      ++refused;
+      CHECK(std::string(error.what()).starts_with("changed.onnx: "));
+    }
+  }
+  CHECK(refused > 200);
+}
