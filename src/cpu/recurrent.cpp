@@ -1,6 +1,6 @@
 #include "emshap/ops/recurrent.h"
 
-#include "cpu/lanes.h"
+#include "cpu/columns.h"
 #include "math/gru.h"
 
 #define EMSHAP_BACKEND cpu::EMSHAP_ISA
@@ -47,14 +47,37 @@ struct TokenInput {
   }
 };
 
+/// A few packs at a time, one gate of all of them after another, so that their long chains of operations run
+/// side by side.
 template <class T, class Input>
 EMSHAP_INLINE void forward_row(const Input& input, const T* gh, const T* h, std::int64_t H, T* h_next,
                                T* gates) {
-  for_each_pack<T>(H, [&](auto at) EMSHAP_INLINE_LAMBDA {
-    const auto g = math::gru_gates(input.gate(at, 0), input.gate(at, 1), input.gate(at, 2), at.load(gh),
-                                   at.load(gh + H), at.load(gh + 2 * H));
-    if (gates != nullptr) store_gates(at, g, gates, H);
-    at.store(h_next, math::gru_state(g, at.load(h)));
+  for_each_column_group<T, 2>(0, H, [&](auto group) EMSHAP_INLINE_LAMBDA {
+    using V = NativePack<T>;
+    constexpr int packs = decltype(group)::packs;
+    V r[packs], z[packs], n[packs];
+#pragma GCC unroll 4
+    for (int g = 0; g < packs; ++g) {
+      const auto at = group.pack(g);
+      r[g] = input.gate(at, 0) + at.load(gh);
+      z[g] = input.gate(at, 1) + at.load(gh + H);
+    }
+#pragma GCC unroll 4
+    for (int g = 0; g < packs; ++g) r[g] = math::sigmoid(r[g]);
+#pragma GCC unroll 4
+    for (int g = 0; g < packs; ++g) z[g] = math::sigmoid(z[g]);
+#pragma GCC unroll 4
+    for (int g = 0; g < packs; ++g) {
+      const auto at = group.pack(g);
+      n[g] = math::tanh(math::mul_add(r[g], at.load(gh + 2 * H), input.gate(at, 2)));
+    }
+#pragma GCC unroll 4
+    for (int g = 0; g < packs; ++g) {
+      const auto at = group.pack(g);
+      const math::GruGates<V> all{r[g], z[g], n[g], at.load(gh + 2 * H)};
+      if (gates != nullptr) store_gates(at, all, gates, H);
+      at.store(h_next, math::gru_state(all, at.load(h)));
+    }
   });
 }
 

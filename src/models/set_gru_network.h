@@ -10,7 +10,7 @@
 
 namespace emshap::set_gru {
 
-inline constexpr std::int64_t rows_of_tile = 48;  ///< stay in the L2 cache through all steps
+inline constexpr std::int64_t rows_of_tile = 96;  ///< stay in the L2 cache through all steps
 
 inline bool known(double mask) {
   return mask > .5;

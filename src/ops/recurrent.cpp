@@ -21,6 +21,12 @@ void check_indices(const char* op, const Context& ctx, check::Named index, std::
   check::vector(op, index, rows, "there is one entry a row");
   const std::int32_t* values = index.view.ptr<std::int32_t>();
   if (ctx.device().kind != DeviceKind::cpu) return;
+  std::int64_t low = least, high = least;
+  for (std::int64_t b = 0; b < rows; ++b) {
+    low = values[b] < low ? values[b] : low;
+    high = values[b] > high ? values[b] : high;
+  }
+  if (low >= least && high < most) return;
   for (std::int64_t b = 0; b < rows; ++b)
     if (values[b] < least || values[b] >= most)
       throw ShapeError(fmt::format("{}: {} of row {} is {}, expected {} to {}", op, index.name, b, values[b],
@@ -37,8 +43,9 @@ void check_tokens(const char* op, const Context& ctx, const GruTokens& tokens, c
   check_indices(op, ctx, {"tokens.feature", tokens.feature}, h.rows(), -1, wa.view.rows());
   check_indices(op, ctx, {"tokens.slot", tokens.slot}, h.rows(), -1, wb.view.rows());
   if (ctx.device().kind != DeviceKind::cpu) return;
+  const std::int32_t *feature = tokens.feature.ptr<std::int32_t>(), *slot = tokens.slot.ptr<std::int32_t>();
   for (std::int64_t b = 0; b < h.rows(); ++b)
-    if (tokens.feature.ptr<std::int32_t>()[b] >= 0 && tokens.slot.ptr<std::int32_t>()[b] < 0)
+    if (feature[b] >= 0 && slot[b] < 0)
       throw ShapeError(
           fmt::format("{}: tokens.slot of row {} is -1, expected 0 or more because the row has a "
                       "token",
