@@ -23,15 +23,19 @@ void prepare_draws(Context& ctx, const SetGruOptions& o, const Rows<T>& in, std:
   out.log_q.ensure({B * K}, in.rows.x.dtype(), ctx.device());
   out.context.ensure({B, o.hidden}, in.rows.x.dtype(), ctx.device());
   std::fill_n(out.log_q.ptr<T>(), B * K, T(0));
-  for (std::int64_t b = 0; b < B; ++b)
+  T* x = out.x.ptr<T>();
+  std::int32_t* code = out.code.ptr<std::int32_t>();
+  for (std::int64_t b = 0; b < B; ++b, x += K * F) {
     for (std::int64_t t = 0; t < F; ++t) {
       const bool given = in.is_known(b, t);
-      const T x = given ? in.x(b, t) : T(0);
-      for (std::int64_t d = b * K; d < (b + 1) * K; ++d) out.x.ptr<T>()[d * F + t] = x;
-      if (!categorical) continue;
-      const std::int32_t code = given ? in.code(b, t) : -1;
-      for (std::int64_t d = b * K; d < (b + 1) * K; ++d) out.code.ptr<std::int32_t>()[d * F + t] = code;
+      if (K > 0) x[t] = given ? in.x(b, t) : T(0);
+      if (categorical && K > 0) code[t] = given ? in.code(b, t) : -1;
     }
+    for (std::int64_t k = 1; k < K; ++k) std::copy_n(x, F, x + k * F);
+    if (!categorical) continue;
+    for (std::int64_t k = 1; k < K; ++k) std::copy_n(code, F, code + k * F);
+    code += K * F;
+  }
 }
 
 /// Draws feature t for the active draws of a tile whose first draw is `first`.
@@ -55,13 +59,16 @@ class Sampler {
             TensorView head) {
     const std::int64_t n = active.n, F = out_.x.cols();
     const bool shared = noise_.rows() == K_;
+    const T* noise = noise_.ptr<T>() + 2 * t;
+    const std::int64_t stride = noise_.row_stride();
+    T* u = uniforms_.ptr<T>();
     for (std::int64_t i = 0; i < n; ++i) {
       const std::int64_t d = first + active[i];
-      const T* from = noise_.ptr<T>() + (shared ? d % K_ : d) * noise_.row_stride() + 2 * t;
-      uniforms_.ptr<T>()[2 * i] = from[0];
-      uniforms_.ptr<T>()[2 * i + 1] = from[1];
-      log_q_.ptr<T>()[i] = T(0);
+      const T* from = noise + (shared ? d % K_ : d) * stride;
+      u[2 * i] = from[0];
+      u[2 * i + 1] = from[1];
     }
+    std::fill_n(log_q_.ptr<T>(), n, T(0));
     const TensorView x = net_.vector(x_, n), log_q = net_.vector(log_q_, n), code = net_.vector(code_, n);
     const TensorView uniforms = uniforms_.rows(0, n);
     const bool categorical = net_.categories(t) > 0;
@@ -73,12 +80,16 @@ class Sampler {
       ops::mixture_from_head(ctx_, head, mean, log_sd, {}, head);
       ops::mixture_draw(ctx_, head, uniforms, {}, x, log_q);
     }
+    const T *drawn = x.ptr<T>(), *log_p = log_q.ptr<T>();
+    T *to = out_.x.ptr<T>() + t, *total = out_.log_q.ptr<T>();
     for (std::int64_t i = 0; i < n; ++i) {
       const std::int64_t d = first + active[i];
-      out_.x.ptr<T>()[d * F + t] = x.ptr<T>()[i];
-      out_.log_q.ptr<T>()[d] += log_q.ptr<T>()[i];
-      if (categorical) out_.code.ptr<std::int32_t>()[d * F + t] = code.ptr<std::int32_t>()[i];
+      to[d * F] = drawn[i];
+      total[d] += log_p[i];
     }
+    if (!categorical) return;
+    std::int32_t* codes = out_.code.ptr<std::int32_t>() + t;
+    for (std::int64_t i = 0; i < n; ++i) codes[(first + active[i]) * F] = code.ptr<std::int32_t>()[i];
   }
 
  private:

@@ -48,7 +48,7 @@ void conditionals_on(Context& ctx, const SetGruOptions& o, const ParameterStore&
   const Workspace::Scope scope(ctx.workspace());
   const std::int64_t most = std::min(B, rows_of_tile);
   Network<T> net(ctx, o, store, impl, most);
-  Active active{scratch_i32(ctx, {most})};
+  Active active(scratch_i32(ctx, {most}));
   const TensorView mu = net.make({most, F}), log_sd = net.make({most, F});
   const TensorView mean = net.make({most}), sd = net.make({most});
   const TensorView head = net.make({most * widest(o.layout, o.components)});

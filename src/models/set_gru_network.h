@@ -17,13 +17,18 @@ inline bool known(double mask) {
 }
 
 /// Rows of a tile that take part in a step, ascending.
-struct Active {
+class Active {
+ public:
+  explicit Active(TensorView memory) : index(memory), rows_(memory.ptr<std::int32_t>()) {}
   TensorView index;  ///< (n) i32
   std::int64_t n = 0;
   void clear() { n = 0; }
-  void push(std::int64_t row) { index.ptr<std::int32_t>()[n++] = static_cast<std::int32_t>(row); }
-  std::int32_t operator[](std::int64_t i) const { return index.ptr<std::int32_t>()[i]; }
+  void push(std::int64_t row) { rows_[n++] = static_cast<std::int32_t>(row); }
+  std::int32_t operator[](std::int64_t i) const { return rows_[i]; }
   ConstTensorView view() const { return index.columns(0, n).reshaped({n}); }
+
+ private:
+  std::int32_t* rows_;
 };
 
 /// The network on tiles of at most `most` rows; memory in the context's workspace.
@@ -71,11 +76,11 @@ class Network {
   void take_in(std::int64_t t, const Active& active, TensorView h, const X& x, const Code& code) {
     const std::int64_t n = active.n;
     if (n == 0) return;
-    for (std::int64_t i = 0; i < n; ++i) {
-      value_.ptr<T>()[i] = x(active[i]);
-      feature_.ptr<std::int32_t>()[i] = static_cast<std::int32_t>(t);
-      slot_.ptr<std::int32_t>()[i] = impl_.slot(t, code(active[i]));
-    }
+    T* values = value_.ptr<T>();
+    std::int32_t* slots = slot_.ptr<std::int32_t>();
+    for (std::int64_t i = 0; i < n; ++i) values[i] = x(active[i]);
+    for (std::int64_t i = 0; i < n; ++i) slots[i] = impl_.slot(t, categories(t) > 0 ? code(active[i]) : -1);
+    std::fill_n(feature_.ptr<std::int32_t>(), n, static_cast<std::int32_t>(t));
     const bool all = n == h.rows();
     const TensorView from = all ? h : state_.rows(0, n);
     if (!all) ops::gather_rows(ctx_, h, active.view(), from);

@@ -21,8 +21,8 @@ class Walk {
         F(o.layout.features()),
         H(o.hidden),
         net_(ctx, o, store, impl, std::max(most_rows, most_draws)),
-        active_{scratch_i32(ctx, {std::max(most_rows, most_draws)})},
-        later_{scratch_i32(ctx, {most_draws})},
+        active_(scratch_i32(ctx, {std::max(most_rows, most_draws)})),
+        later_(scratch_i32(ctx, {most_draws})),
         sequence_(scratch_i32(ctx, {most_rows, F})),
         count_(scratch_i32(ctx, {most_rows})),
         known_(scratch_i32(ctx, {most_rows})),
@@ -87,13 +87,17 @@ class Walk {
     const std::int32_t* count = count_.ptr<std::int32_t>();
     active_.clear();
     later_.clear();
+    const T *means = mean.ptr<T>(), *log_sds = log_sd_.ptr<T>(), *xs = x.ptr<T>();
+    T *active_mean = active_mean_.ptr<T>(), *active_sd = active_sd_.ptr<T>();
     for (std::int64_t r = 0; r < rows_; ++r) {
       if (!comes_now(r, t)) continue;
+      const T log_sd = log_sds[r * F + next[r]];
+      const bool goes_on = next[r] + 1 < count[r];
       for (std::int64_t d = r * draws; d < (r + 1) * draws; ++d) {
-        active_mean_.ptr<T>()[active_.n] = mean.ptr<T>()[d * F + t];
-        active_sd_.ptr<T>()[active_.n] = log_sd_.ptr<T>()[r * F + next[r]];
+        active_mean[active_.n] = means[d * F + t];
+        active_sd[active_.n] = log_sd;
         active_.push(d);
-        if (next[r] + 1 < count[r]) later_.push(d);
+        if (goes_on) later_.push(d);
       }
     }
     const std::int64_t n = active_.n, O = net_.outputs(t);
@@ -108,7 +112,7 @@ class Walk {
     ops::base_update(ctx_, gains_.rows(0, rows_ * F).reshaped({rows_, F, F}), sequence_.rows(0, rows_),
                      net_.vector(now_, rows_), x, mean);
     net_.take_in(
-        t, later_, h, [&](std::int64_t d) { return x.ptr<T>()[d * x.row_stride() + t]; },
+        t, later_, h, [&](std::int64_t d) { return xs[d * F + t]; },
         [&](std::int64_t d) { return code(d, t); });
     for (std::int64_t r = 0; r < rows_; ++r)
       if (now[r] >= 0) ++next[r];
