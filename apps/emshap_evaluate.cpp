@@ -59,14 +59,16 @@ Table read_table(const Options& o, const RunModel* entry, const app::MeasuredPow
     for (const std::string& name : density->fitted.space.input_names())
       if (std::find(columns.features.begin(), columns.features.end(), name) == columns.features.end())
         columns.features.push_back(name);
-  columns.group = o.group;
-  if (entry != nullptr && o.group.empty())
-    if (const auto noted = entry->notes.find("group"); noted != entry->notes.end())
-      columns.group = noted->second;
   const std::string data = o.data.empty() ? entry->data_path : o.data;
   if (!fs::exists(data) && o.data.empty())
     throw IoError(
         fmt::format("{}: the data file {} of this run is not there; name it with --data", o.run, data));
+  columns.group = o.group;
+  if (entry != nullptr && o.group.empty())  // other data may lack the run's groups
+    if (const auto noted = entry->notes.find("group"); noted != entry->notes.end()) {
+      const std::vector<std::string> names = csv_header(data);
+      if (std::find(names.begin(), names.end(), noted->second) != names.end()) columns.group = noted->second;
+    }
   return read_csv(data, columns, {.target = MissingTarget::drop});
 }
 

@@ -70,6 +70,20 @@ report::Predict on_columns(const MeasuredPower& power, const std::vector<std::st
   };
 }
 
+/// Throws DataError, with the row's number in its file, for a value that the model cannot do without.
+void check_present(const Table& table, const std::vector<std::int64_t>& rows, const FeatureSpace& space) {
+  for (const FeatureColumn& feature : space.columns()) {
+    const Column& column = table.column(feature.name);
+    if (feature.may_be_missing || column.missing() == 0) continue;
+    for (const std::int64_t row : rows)
+      if (!column.present(row))
+        throw DataError(fmt::format(
+            "{}: row {} (the first below the header is 0) has no {}, expected a number since no training row "
+            "lacks it",
+            table.provenance().source, table.source_row(row), feature.name));
+  }
+}
+
 const std::vector<std::int64_t>* rows_of(const Parts& parts, const std::string& name) {
   for (const auto& [part, rows] : parts)
     if (part == name) return &rows;
@@ -103,6 +117,7 @@ report::DensityEvaluation evaluate_density(const MeasuredDensity& density, const
                                            const report::DensityEvaluationOptions& options, TeamPool& pool,
                                            ProgressSink& sink) {
   const FeatureSpace& space = density.fitted.space;
+  for (const auto& [name, rows] : parts) check_present(table, rows, space);
   report::DensityData data;
   data.part = parts.back().first;
   data.rows = report::features_by_name(table, parts.back().second, space.input_names());

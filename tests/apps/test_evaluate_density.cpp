@@ -186,6 +186,8 @@ TEST_CASE("what cannot be evaluated is named") {
   CHECK(narrow.exit_code == 3);
   CHECK(narrow.says("'c'"));
   write_file_atomically(workspace() / "gap.csv", "a,b,c\n1,2,3\n1,,3\n");
-  CHECK(evaluate({"--run", "alone", "--data", "gap.csv", "--out", "x"}).exit_code == 3);
+  const auto gap = evaluate({"--run", "alone", "--data", "gap.csv", "--out", "x"});
+  CHECK(gap.exit_code == 3);
+  CHECK(gap.says("gap.csv: row 1 (the first below the header is 0) has no b"));
   CHECK(evaluate({"--run", "alone", "--masks-per-row", "0"}).exit_code == 2);
 }
