@@ -124,8 +124,8 @@ struct Writer {
 [[noreturn]] void bad_value(const FeatureColumn& column, std::int64_t row, double raw) {
   if (std::isnan(raw))
     throw DataError(fmt::format(
-        "row {}, feature '{}': the value is missing, expected a number since no training row lacks it", row,
-        column.name));
+        "row {}, feature '{}': the value is missing, expected a number since the training data never lack it",
+        row, column.name));
   throw DataError(fmt::format("row {}, feature '{}': the value is {}, expected a finite number{}", row,
                               column.name, raw,
                               std::isfinite(raw) ? " not far beyond the training range" : ""));

@@ -67,7 +67,6 @@ FeatureColumn describe(const std::string& name, const std::vector<double>& all,
   ColumnValues v = column_values(all, options.ties);
   FeatureColumn c;
   c.name = name;
-  c.may_be_missing = v.present < static_cast<std::int64_t>(all.size());
   c.low = v.values.front();
   c.high = v.values.back();
   c.sd = v.sd;
@@ -153,7 +152,7 @@ std::vector<std::string> describe_columns(const std::vector<FeatureColumn>& colu
   std::size_t t = 0;
   note("columns with missing training values", list(columns, [&](const FeatureColumn& c) {
          const std::int64_t lacking = missing[t++];
-         return lacking > 0 ? fmt::format("{} ({} of {})", c.name, lacking, rows) : std::string();
+         return c.may_be_missing ? fmt::format("{} ({} of {})", c.name, lacking, rows) : std::string();
        }));
   return notes;
 }
@@ -178,6 +177,7 @@ FeatureSpace FeatureSpace::fit(const Table& table, std::span<const std::int64_t>
     const std::vector<double> values = training_values(table.column(name), train);
     missing.push_back(std::count_if(values.begin(), values.end(), [](double v) { return std::isnan(v); }));
     space.columns_.push_back(describe(name, values, options));
+    space.columns_.back().may_be_missing = table.column(name).missing() > 0;
   }
 
   std::string why = "as asked for";

@@ -152,6 +152,15 @@ TEST_CASE("feature space: exact values, codes and missing entries") {
   }
 }
 
+TEST_CASE("feature space: a value may be missing where the table, not only its training rows, lacks some") {
+  const Table t = table_of({{"a", {1, 2, 4, absent}}, {"b", {1, 5, 2, 7}}});
+  const std::vector<std::int64_t> train{0, 1, 2};
+  const FeatureSpace s = FeatureSpace::fit(t, train, {}, {});
+  CHECK(s.columns()[0].may_be_missing);
+  CHECK(!s.columns()[1].may_be_missing);
+  CHECK(converted(s, raw_features(t, all_rows(t))).seen(3, 0) == 0);
+}
+
 TEST_CASE("feature space: dequantised values") {
   std::vector<double> z = drawn(900, 31, [](Generator& g) { return std::floor(-9 * std::log(g.uniform())); });
   for (std::size_t i = 0; i < z.size(); ++i)

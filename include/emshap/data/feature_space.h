@@ -23,8 +23,8 @@ EMSHAP_API const char* to_string(FeatureTransform transform);
 
 enum class FeatureKind : std::uint8_t {
   continuous,
-  tied,         ///< values repeat: each stands for a tile around it
-  categorical,  ///< few values, each often: modelled by probabilities
+  tied,         ///< more than 5 % of the rows share their value with another: each stands for a tile
+  categorical,  ///< tied, few values, each often: modelled by probabilities
 };
 EMSHAP_API const char* to_string(FeatureKind kind);
 
@@ -32,16 +32,18 @@ struct FeatureSpaceOptions {
   FeatureTransform transform = FeatureTransform::automatic;
   bool ties = true;                     ///< false: all columns count as continuous
   std::int64_t max_categories = 64;     ///< a column with at most this many values ...
-  std::int64_t rows_per_category = 20;  ///< ... and at least this many rows per value is categorical; 0
-                                        ///< categories switches it off
+  std::int64_t rows_per_category = 20;  ///< ... and at least this many rows per value, on average, is
+                                        ///< categorical; 0 categories switches it off
   double range_margin = .1;             ///< draws are kept within the training range widened by this share
 };
 
-/// One feature of the model, in raw units unless said.
+/// One feature of the model, in raw units unless said. Value v of a tied or categorical column stands for the
+/// tile [v - min(gap below, delta) / 2, v + min(gap above, delta) / 2], its gaps being the distances to the
+/// nearest training values below and above (none: delta).
 struct FeatureColumn {
   std::string name;
   FeatureKind kind = FeatureKind::continuous;
-  bool may_be_missing = false;  ///< some training row lacks it; elsewhere NaN is an error
+  bool may_be_missing = false;  ///< some row of the table lacks it; elsewhere NaN is an error
   double low = 0, high = 0;     ///< range of the training values
   double sd = 1;                ///< standard deviation of the training values: the unit of log-likelihoods
   double delta = 0;            ///< widest tile: the median over `values` of the distance to the nearest other
@@ -77,7 +79,7 @@ class EMSHAP_API FeatureSpace {
 
   /// x (n, F) from raw (n, inputs) of float32 or float64: exact values; missing (NaN) entries become 0 in x
   /// and 0 in `observed` (n, F, may be empty); `code` (n, F) i32 or empty: category, or the nearest one for a
-  /// value not seen in training. Throws DataError naming row and column for NaN where training had none, and
+  /// value not seen in training. Throws DataError naming row and column for NaN where the table had none, and
   /// for infinity.
   void to_model(ConstTensorView raw, TensorView x, TensorView observed, TensorView code) const;
   /// The same for training: each value of a tied column is replaced by one drawn uniformly from its tile, by
@@ -93,7 +95,9 @@ class EMSHAP_API FeatureSpace {
   double to_raw(std::int64_t t, double model) const;
   /// raw (n, inputs) from draws x (n, F): inverse transform, tied columns put back on their grid, categorical
   /// ones on their values, everything within the training range widened by range_margin; dropped columns get
-  /// their training value. Returns how many entries were clamped.
+  /// their training value. Returns how many entries lay outside the widened range. Known features are better
+  /// copied from their raw values: a tied one not seen in training moves to the grid here. Throws
+  /// NumericalError for NaN.
   std::int64_t to_raw(ConstTensorView x, TensorView raw) const;
 
   GraphValue to_onnx(GraphWriter& graph, const GraphValue& raw) const;  ///< exact values, NaN kept
