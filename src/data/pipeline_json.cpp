@@ -18,7 +18,7 @@ std::unique_ptr<Step> read_step(const Json& json) {
                                     value<Numbers>(json, "dropped_values"));
   if (type == "mean_impute")
     return MeanImpute::from_state(value<Names>(json, "names"), value<Numbers>(json, "means"),
-                                  value<Counts>(json, "missing"));
+                                  value<Counts>(json, "missing"), value<Counts>(json, "fills"));
   if (type == "standard_scaler")
     return StandardScaler::from_state(value<Names>(json, "names"), value<Numbers>(json, "means"),
                                       value<Numbers>(json, "scales"), value<std::int64_t>(json, "count"));

@@ -17,7 +17,13 @@ Preprocessor Preprocessor::fit(const Table& table, std::span<const std::int64_t>
         fmt::format("{}: no target column was selected, expected one", table.provenance().source));
   Preprocessor p;
   p.features.add("drop_constant", std::make_unique<DropConstant>());
-  if (impute) p.features.add("mean_impute", std::make_unique<MeanImpute>());
+  if (impute) {
+    // Rows held back may lack what every training row has.
+    std::vector<std::string> incomplete;
+    for (const Column* column : table.with_role(ColumnRole::feature))
+      if (column->missing() > 0) incomplete.push_back(column->name());
+    p.features.add("mean_impute", std::make_unique<MeanImpute>(std::move(incomplete)));
+  }
   p.features.add("standardise", std::make_unique<StandardScaler>());
   if (bins > 0) p.features.add("encode", std::make_unique<PiecewiseLinear>(bins));
   p.features.fit(table, train);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "data/json_text.h"
 #include "emshap/core/error.h"
@@ -37,23 +38,32 @@ void MeanImpute::end_fit() {
       throw DataError(fmt::format(
           "feature '{}' has no value among the training rows, expected at least one to form a mean",
           names_[c]));
+  fills_.clear();
+  for (std::size_t c = 0; c < names_.size(); ++c) {
+    const bool named =
+        std::find(may_be_missing_.begin(), may_be_missing_.end(), names_[c]) != may_be_missing_.end();
+    fills_.push_back(missing_[c] > 0 || named ? 1 : 0);
+  }
 }
 
 std::unique_ptr<Step> MeanImpute::from_state(std::vector<std::string> names, std::vector<double> means,
-                                             std::vector<std::int64_t> missing) {
-  if (means.size() != names.size() || missing.size() != names.size())
-    throw IoError(fmt::format("mean_impute: there are {} means and {} counts, expected {} as names",
-                              means.size(), missing.size(), names.size()));
+                                             std::vector<std::int64_t> missing,
+                                             std::vector<std::int64_t> fills) {
+  if (means.size() != names.size() || missing.size() != names.size() || fills.size() != names.size())
+    throw IoError(fmt::format("mean_impute: there are {} means, {} counts and {} marks, expected {} as names",
+                              means.size(), missing.size(), fills.size(), names.size()));
   auto step = std::make_unique<MeanImpute>();
   step->names_ = std::move(names);
   step->means_ = std::move(means);
   step->missing_ = std::move(missing);
+  step->fills_ = std::move(fills);
   return step;
 }
 
 void MeanImpute::transform(const double* in, std::int64_t rows, double* out) const {
   for (std::int64_t r = 0; r < rows; ++r)
-    for (std::size_t c = 0; c < names_.size(); ++c, ++in) *out++ = std::isnan(*in) ? means_[c] : *in;
+    for (std::size_t c = 0; c < names_.size(); ++c, ++in)
+      *out++ = std::isnan(*in) && fills(c) ? means_[c] : *in;
 }
 
 void MeanImpute::inverse(const double* in, std::int64_t rows, double* out) const {
@@ -61,18 +71,28 @@ void MeanImpute::inverse(const double* in, std::int64_t rows, double* out) const
 }
 
 GraphValue MeanImpute::to_onnx(GraphWriter& graph, const GraphValue& input) const {
-  const GraphValue mean = graph.constant("mean", {inputs()}, std::span<const double>(means_));
+  // The mean of a column that is not filled is NaN: missing stays missing, and so becomes the output.
+  std::vector<double> fill = means_;
+  bool any = false;
+  for (std::size_t c = 0; c < fill.size(); ++c) {
+    if (!fills(c)) fill[c] = std::numeric_limits<double>::quiet_NaN();
+    any = any || fills(c);
+  }
+  if (!any) return input;
+  const GraphValue mean = graph.constant("mean", {inputs()}, std::span<const double>(fill));
   return graph.op("Where", {graph.op("IsNaN", {input}), mean, input});
 }
 
 std::string MeanImpute::to_json() const {
-  return fmt::format(R"({{"type": "mean_impute", "names": {}, "means": {}, "missing": {}}})",
-                     json_text::list(names_), json_text::list(means_), json_text::list(missing_));
+  return fmt::format(R"({{"type": "mean_impute", "names": {}, "means": {}, "missing": {}, "fills": {}}})",
+                     json_text::list(names_), json_text::list(means_), json_text::list(missing_),
+                     json_text::list(fills_));
 }
 
 void MeanImpute::hash(Hash64& hash) const {
   for (const std::string& name : names_) hash.text(name);
   hash.numbers(means_);
+  for (const std::int64_t fill : fills_) hash.word(static_cast<std::uint64_t>(fill));
 }
 
 std::vector<std::string> MeanImpute::warnings() const {

@@ -141,3 +141,25 @@ TEST_CASE("pipeline: tables that do not fit, and data that cannot be scaled") {
   twice.add("s", std::make_unique<StandardScaler>());
   CHECK_THROWS_AS(twice.add("s", std::make_unique<StandardScaler>()), ConfigError);
 }
+
+TEST_CASE("imputation: only where the table had missing cells") {
+  const Table t = csv_table("a,m,h,y\n1,,5,1\n2,3,6,2\n4,4,9,3\n5,6,,4\n", y_target());
+  const std::vector<std::int64_t> train{0, 1, 2};
+  const Preprocessor p = Preprocessor::fit(t, train);
+  const auto* impute = p.features.find<MeanImpute>();
+  CHECK(!impute->fills(0));
+  CHECK(impute->fills(1));
+  CHECK(impute->fills(2));  // complete in the training rows, not in the row held back
+  CHECK(p.features.transform(t, all_rows(t)).ptr<float>()[11] == doctest::Approx(0).scale(1));
+  const Table other = csv_table("a,m,h,y\n1,,,1\n,3,5,2\n", y_target());
+  CHECK_SAYS(error_text(ErrorKind::data, [&] { p.features.transform(other, all_rows(other)); }),
+             "t.csv data row 2, feature 'a': the value is missing");
+  MeanImpute named({"b", "z"});
+  named.begin_fit({"a", "b"});
+  const double rows[] = {1, 2, 3, 4};
+  named.observe(rows, 2);
+  named.end_fit();
+  CHECK(!named.fills(0));
+  CHECK(named.fills(1));
+  CHECK_THROWS_AS(MeanImpute::from_state({"a"}, {1}, {0}, {}), IoError);
+}

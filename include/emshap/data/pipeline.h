@@ -90,7 +90,8 @@ struct EMSHAP_API Preprocessor {
   Pipeline features;
   Pipeline target;  ///< one column
 
-  /// DropConstant, MeanImpute (unless `impute` is false) and StandardScaler on the features; StandardScaler
+  /// DropConstant, MeanImpute (unless `impute` is false; it fills the columns in which any row of the table
+  /// lacks a value) and StandardScaler on the features; StandardScaler
   /// on the target (none with scale_target = false). With `bins` > 0 a PiecewiseLinear encoding follows on
   /// the features. Throws DataError, e.g. for an all-constant feature set or target.
   static Preprocessor fit(const Table& table, std::span<const std::int64_t> train, bool impute = true,

@@ -39,9 +39,13 @@ class EMSHAP_API DropConstant : public Step {
   std::vector<double> low_, high_;  // while fitting
 };
 
-/// Replaces missing values by the mean of the present training values of the column.
+/// Replaces missing values by the mean of the present training values, in columns where some training row
+/// lacks one or that were named beforehand; elsewhere a missing value stays, for Pipeline to refuse.
 class EMSHAP_API MeanImpute : public Step {
  public:
+  /// `may_be_missing`: further columns to fill. Names of other columns are ignored.
+  explicit MeanImpute(std::vector<std::string> may_be_missing = {})
+      : may_be_missing_(std::move(may_be_missing)) {}
   const char* type() const override { return "mean_impute"; }
   std::unique_ptr<Step> clone() const override { return std::make_unique<MeanImpute>(*this); }
   void begin_fit(const std::vector<std::string>& names) override;
@@ -60,13 +64,15 @@ class EMSHAP_API MeanImpute : public Step {
   const std::vector<double>& means() const { return means_; }
   /// Missing training cells of each column.
   const std::vector<std::int64_t>& missing() const { return missing_; }
+  /// Whether missing values of column c are replaced.
+  bool fills(std::size_t c) const { return fills_[c] != 0; }
   static std::unique_ptr<Step> from_state(std::vector<std::string> names, std::vector<double> means,
-                                          std::vector<std::int64_t> missing);
+                                          std::vector<std::int64_t> missing, std::vector<std::int64_t> fills);
 
  private:
-  std::vector<std::string> names_;
+  std::vector<std::string> may_be_missing_, names_;
   std::vector<double> means_;
-  std::vector<std::int64_t> missing_, present_;
+  std::vector<std::int64_t> missing_, present_, fills_;
 };
 
 /// y = (x - mean) / scale, scale = standard deviation over the training rows (divided by n). Mean and sum of
