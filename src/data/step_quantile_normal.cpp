@@ -112,9 +112,15 @@ std::unique_ptr<Step> QuantileNormal::from_state(std::vector<std::string> names,
 }
 
 std::size_t QuantileNormal::line_at(const std::vector<double>& knots, std::size_t c, double at) const {
-  const auto begin = knots.begin() + static_cast<std::ptrdiff_t>(first_knot_[c]);
-  const auto end = knots.begin() + static_cast<std::ptrdiff_t>(first_knot_[c + 1]);
-  return static_cast<std::size_t>(std::upper_bound(begin, end, at) - begin);
+  // std::upper_bound without its branches, which values in random order would mispredict.
+  const double* const first = knots.data() + first_knot_[c];
+  const double* base = first;
+  for (std::size_t n = first_knot_[c + 1] - first_knot_[c]; n > 1;) {
+    const std::size_t half = n / 2;
+    base += at >= base[half] ? half : 0;
+    n -= half;
+  }
+  return static_cast<std::size_t>(base - first) + (at >= *base ? 1 : 0);
 }
 
 double QuantileNormal::transform(std::size_t c, double x) const {
