@@ -68,6 +68,13 @@ void compare(DensityEvaluation& out) {
     if (values != nullptr && !out.values.empty()) c.msev = paired_difference(out.values.front(), *values);
     out.comparisons.push_back(std::move(c));
   }
+  // The model as it is used against itself with the gate the other way round.
+  if (out.values.size() > 1 && out.energy_variant)
+    out.comparisons.push_back({ours,
+                               out.values[1].method,
+                               {nan, nan},
+                               {nan, nan},
+                               paired_difference(out.values[0], out.values[1])});
 }
 
 std::int64_t complete_rows(const Tensor& observed) {
@@ -163,6 +170,7 @@ DensityEvaluation evaluate_density(const FeatureSpace& space, const EmshapModel&
         if (model.energy_used()) std::swap(out.values[0], out.values[1]);
         out.values[1].method = model.energy_used() ? ours + " without energy" : ours + " with energy";
         out.values[0].method = ours;
+        out.energy_variant = true;
       }
       for (const DensityBaseline& b : baselines) {
         scoring.method = b.name;

@@ -77,7 +77,10 @@ TEST_CASE("all scores stand in the JSON and the table, beside those of the basel
   // The data are Gaussian: the fitted baseline is as good as the truth, independence is worse.
   CHECK(e.methods[1].log_likelihood.value == doctest::Approx(e.methods[0].log_likelihood.value).epsilon(.05));
   CHECK(e.methods[3].crps.value > e.methods[0].crps.value);
-  REQUIRE(e.comparisons.size() == 3);
+  REQUIRE(e.comparisons.size() == 4);
+  CHECK(e.comparisons[3].baseline == "EmSHAP with energy");
+  CHECK(e.comparisons[3].msev.value == doctest::Approx(e.values[0].msev.value - e.values[1].msev.value));
+  CHECK(std::isnan(e.comparisons[3].crps.value));
   CHECK(e.comparisons[2].crps.value + 2 * e.comparisons[2].crps.standard_error < 0);
   CHECK(std::isnan(e.comparisons[2].log_likelihood.value));
   CHECK(e.clusters == 30);

@@ -58,6 +58,7 @@ struct DensityEvaluation {
   std::vector<ConditionalScores> methods;  ///< ours first
   std::optional<EnergyScores> energy;
   std::vector<ValueScores> values;  ///< ours first; empty without a predictor
+  bool energy_variant = false;      ///< values[1] is ours with the gate the other way round
   double value_variance = 0;        ///< of f(x) over the rows of the pairs
   std::vector<DensityComparison> comparisons;
   SampledRows samples;
