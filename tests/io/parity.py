@@ -3,7 +3,8 @@
 usage: parity.py FOLDER
 
 Both sides were fed the same float32 values. Passes when |a - b| <= 1e-5 (|b| + sd), sd of the output's column over
-the case with the most rows, for every element, and onnx.checker accepts every file.
+the case with the most rows, for every element, and onnx.checker accepts every file. In the EmSHAP model's space, where
+columns have unit variance, sd counts as 0.1 at least: a log-variance that hardly changes is not known to 1e-7.
 """
 import pathlib
 import sys
@@ -13,6 +14,7 @@ import onnx
 import onnxruntime as ort
 
 LIMIT = 1e-5
+LEAST_SD = dict.fromkeys(("energy", "proposal_mean", "proposal_logvar", "context", "mixture", "categorical"), 0.1)
 
 
 def run_case(path: pathlib.Path) -> float:
@@ -31,7 +33,7 @@ def run_case(path: pathlib.Path) -> float:
     sd = {}
     for name in outputs:
         largest = array(sizes[-1], name).astype(np.float64)
-        sd[name] = largest.std(axis=0) if largest.ndim > 1 else 0.0
+        sd[name] = np.maximum(largest.std(axis=0) if largest.ndim > 1 else 0.0, LEAST_SD.get(name, 0.0))
     worst = 0.0
     for rows in sizes:
         results = session.run(outputs, {name: array(rows, name) for name in inputs})

@@ -200,6 +200,25 @@ TEST_CASE("a file is written only when it computes what the model does") {
   CHECK_FALSE(fs::exists(path));
 }
 
+TEST_CASE("a graph that computes something else is noticed, although the weights are right") {
+  const std::string bytes = io::emshap_onnx(small().fitted, info);
+  for (const char* name : {"closing_weight", "base.mean", "to_raw.scale", "code.lower2"}) {
+    CAPTURE(name);
+    onnx::ModelProto message;
+    REQUIRE(message.ParseFromString(bytes));
+    int changed = 0;
+    for (auto& tensor : *message.mutable_graph()->mutable_initializer())
+      if (tensor.name() == name) {
+        tensor.mutable_raw_data()->assign(tensor.raw_data().size(), '\0');
+        ++changed;
+      }
+    CHECK(changed == 1);
+    const io::OnnxModel file = io::OnnxModel::parse(message.SerializeAsString(), "e.onnx");
+    CHECK_NOTHROW(io::load_emshap_onnx(file));
+    CHECK_THROWS_AS(io::verify_emshap(file, small().fitted, small().rows(64)), QualityError);
+  }
+}
+
 TEST_CASE("files that are no EmSHAP model, or a changed one, give one sentence") {
   CHECK(error_after([](auto&) {}).empty());
   CHECK(contains(error_after([](auto& m) { metadata(m, "model") = "power_predictor"; }),
