@@ -35,7 +35,8 @@ struct EmshapOptions {
   std::int64_t embedding = 16;  ///< E, of the gru
   std::int64_t components = 5;  ///< C
   MaskingOptions masking;
-  /// Of the proposal. A learning rate of 0: 3e-3 (gru), 2e-3 (mlp); neither epochs nor max_steps: see
+  /// Of the proposal. A learning rate of 0: 3e-3 (gru), 2e-3 (mlp); a weight decay of 0: none (gru), min(1,
+  /// 1000 / rows) (mlp); neither epochs nor max_steps: see
   /// default_steps; validate_every 0: `validations` of them.
   StageOptions training;
   EnergyNetworkOptions energy;  ///< its features, context and seed are set
