@@ -144,12 +144,13 @@ void tell_gate(const EmshapGate& gate, const EmshapOptions& o, ProgressSink& sin
            fmt::format("energy: held-out log-likelihood {:.4f} with it, {:.4f} without, per unknown feature "
                        "({} pairs, {} draws, effective sample size {:.0f} %)",
                        gate.full_ll, gate.proposal_ll, gate.pairs, o.gate_draws, 100 * gate.effective_share));
+  const std::string adds = fmt::format("{:.4f} nat (standard error {:.4f})", gate.gain, gate.gain_error);
   sink.log(LogLevel::info,
            gate.used
-               ? fmt::format("energy: its weights are used, as it adds {:.4f}, more than {} nat", gate.gain,
-                             o.gate_gain)
-               : fmt::format("energy: its weights are not used, as it adds {:.4f}, not more than {} nat",
-                             gate.gain, o.gate_gain));
+               ? fmt::format("energy: its weights are used, as it adds {}, more than {}", adds, o.gate_gain)
+               : fmt::format("energy: its weights are not used, as it adds {}; expected more than {} and "
+                             "than two standard errors",
+                             adds, o.gate_gain));
 }
 
 std::string metrics_json(const EmshapJob& job, const EmshapResult& result) {
@@ -167,6 +168,7 @@ std::string metrics_json(const EmshapJob& job, const EmshapResult& result) {
     j["held_out"]["log_likelihood"] = number(g.full_ll);
     j["held_out"]["proposal_log_likelihood"] = number(g.proposal_ll);
     j["held_out"]["energy_gain"] = number(g.gain);
+    j["held_out"]["energy_gain_error"] = number(g.gain_error);
     j["held_out"]["effective_share"] = number(g.effective_share);
   }
   for (const auto& [kind, crps] : result.crps) j["held_out"]["crps"][kind] = number(crps);

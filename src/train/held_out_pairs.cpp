@@ -1,7 +1,10 @@
 #include "train/held_out_pairs.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <limits>
+#include <map>
 
 #include "emshap/models/marginal.h"
 #include "emshap/ops/density.h"
@@ -40,6 +43,24 @@ double sum_in_order(const std::vector<double>& values) {
   return sum;
 }
 
+/// Of the ratio sum(gain) / sum(unknown entries), linearised, with the rows as clusters (Cochran 1977, ch.
+/// 6).
+double gain_error(const HeldOutPairs& pairs, const DensityScores& scores, double gain) {
+  std::map<std::int64_t, double> residual;
+  const std::int64_t features = pairs.mask.cols();
+  for (std::int64_t p = 0; p < pairs.count(); ++p) {
+    const auto i = static_cast<std::size_t>(p);
+    double unknown = 0;
+    for (std::int64_t t = 0; t < features; ++t) unknown += pairs.target.ptr<float>()[p * features + t];
+    residual[pairs.row[i]] += scores.log_density[i] - scores.log_q[i] - gain * unknown;
+  }
+  const auto clusters = static_cast<double>(residual.size());
+  if (clusters < 2) return std::numeric_limits<double>::infinity();
+  double squares = 0;
+  for (const auto& [row, value] : residual) squares += value * value;
+  return std::sqrt(squares * clusters / (clusters - 1)) / static_cast<double>(pairs.unknown);
+}
+
 }  // namespace
 
 RandomKey emshap_key(std::uint64_t seed, RandomPurpose purpose, EmshapStream stream, std::int64_t step) {
@@ -67,6 +88,7 @@ HeldOutPairs HeldOutPairs::make(const FeatureSpace& space, ConstTensorView raw, 
                 static_cast<const char*>(raw.data()) + row * raw.row_stride() * size_of(raw.dtype()),
                 static_cast<std::size_t>(bytes));
     pairs.numbers.push_back(p);
+    pairs.row.push_back(p % rows);
   }
   pairs.rows.x.ensure({count, features}, DType::f32);
   pairs.rows.observed.ensure({count, features}, DType::f32);
@@ -96,13 +118,14 @@ HeldOutPairs HeldOutPairs::some(std::int64_t most) const {
   part.mask.ensure({n, features}, DType::f32);
   part.target.ensure({n, features}, DType::f32);
   for (std::int64_t i = 0; i < n; ++i) {
-    const std::int64_t row = i * count() / n;
-    copy_row(rows.x, row, part.rows.x, i);
-    copy_row(rows.observed, row, part.rows.observed, i);
-    copy_row(rows.code, row, part.rows.code, i);
-    copy_row(mask, row, part.mask, i);
-    copy_row(target, row, part.target, i);
-    part.numbers.push_back(numbers[static_cast<std::size_t>(row)]);
+    const std::int64_t from = i * count() / n;
+    copy_row(rows.x, from, part.rows.x, i);
+    copy_row(rows.observed, from, part.rows.observed, i);
+    copy_row(rows.code, from, part.rows.code, i);
+    copy_row(mask, from, part.mask, i);
+    copy_row(target, from, part.target, i);
+    part.numbers.push_back(numbers[static_cast<std::size_t>(from)]);
+    part.row.push_back(row[static_cast<std::size_t>(from)]);
     for (std::int64_t t = 0; t < features; ++t)
       part.unknown += part.target.ptr<float>()[i * features + t] > 0 ? 1 : 0;
   }
@@ -184,7 +207,8 @@ EmshapGate held_out_gate(const EmshapModel& model, const HeldOutPairs& pairs, Te
   gate.gain = gate.full_ll - gate.proposal_ll;
   gate.effective_share =
       sum_in_order(scores.effective) / static_cast<double>(pairs.count() * options.gate_draws);
-  gate.used = gate.gain > options.gate_gain;
+  gate.gain_error = gain_error(pairs, scores, gate.gain);
+  gate.used = gate.gain > options.gate_gain && (options.gate_gain < 0 || gate.gain > 2 * gate.gain_error);
   return gate;
 }
 

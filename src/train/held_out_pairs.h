@@ -17,6 +17,7 @@ struct HeldOutPairs {
   ModelRows rows;                     ///< (P, F), tied values drawn once from their tiles
   Tensor mask, target;                ///< (P, F) float32: known; unknown with a value
   std::vector<std::int64_t> numbers;  ///< (P), for the noise of draws
+  std::vector<std::int64_t> row;      ///< (P): which pairs are of one row
   std::int64_t unknown = 0;           ///< entries of `target` that are 1
 
   std::int64_t count() const { return rows.rows(); }

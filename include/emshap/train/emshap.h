@@ -46,7 +46,8 @@ struct EmshapOptions {
   StageOptions energy_training;
   std::int64_t validations = 75;   ///< over the whole of the proposal's stage
   std::int64_t gate_draws = 1000;  ///< K of the held-out likelihood that decides about the energy
-  double gate_gain = .01;          ///< what the energy must add, in nat per unknown feature
+  double gate_gain = .01;  ///< what the energy must add, in nat per unknown feature, and more than twice its
+                           ///< standard error
   std::int64_t background = 1000;  ///< training rows kept in emshap_background.npy
   std::uint64_t seed = 42;
   double checkpoint_seconds = 60;
@@ -75,6 +76,7 @@ struct EmshapGate {
   double proposal_ll = 0;      ///< mean log q(x_U | x_S)
   double full_ll = 0;          ///< mean log p(x_U | x_S), K = gate_draws
   double gain = 0;             ///< full_ll - proposal_ll
+  double gain_error = 0;       ///< its standard error; the pairs of one row count as one
   double effective_share = 0;  ///< mean effective sample size / K
   bool used = false;
 };
