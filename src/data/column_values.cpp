@@ -11,6 +11,9 @@ namespace {
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
 constexpr double tied_share = .05;
+// A grid of more values, none of them frequent, is as good as continuous, and its list would be long.
+constexpr std::size_t fine_grid = 8192;
+constexpr double frequent_share = .01;
 
 double median(std::vector<double> v) {
   const auto middle = v.begin() + static_cast<std::ptrdiff_t>(v.size() / 2);
@@ -19,26 +22,25 @@ double median(std::vector<double> v) {
   return (*middle + *std::max_element(v.begin(), middle)) / 2;
 }
 
-void find_tiles(ColumnValues& c) {
-  const std::vector<double>& v = c.values;
-  std::vector<double> nearest;
-  for (std::size_t i = 0; i < v.size(); ++i) {
-    const double below = i > 0 ? v[i] - v[i - 1] : infinity;
-    const double above = i + 1 < v.size() ? v[i + 1] - v[i] : infinity;
-    nearest.push_back(std::min(below, above));
-  }
-  c.delta = median(nearest);
-  for (std::size_t i = 0; i < v.size(); ++i) {
-    const double below = i > 0 ? v[i] - v[i - 1] : infinity;
-    const double above = i + 1 < v.size() ? v[i + 1] - v[i] : infinity;
-    // Tiles that touch do so in one number: rounding must not let them overlap.
-    const double left = tile_left(v[i], below, c.delta);
-    c.left.push_back(i > 0 ? std::max(left, c.right.back()) : left);
-    c.right.push_back(tile_right(v[i], above, c.delta));
-  }
+// Distances of value i to its neighbours; infinity beyond the ends.
+double gap_below(const std::vector<double>& v, std::size_t i) {
+  return i > 0 ? v[i] - v[i - 1] : infinity;
+}
+double gap_above(const std::vector<double>& v, std::size_t i) {
+  return i + 1 < v.size() ? v[i + 1] - v[i] : infinity;
 }
 
 }  // namespace
+
+void find_tiles(const std::vector<double>& v, double delta, std::vector<double>& left,
+                std::vector<double>& right) {
+  for (std::size_t i = 0; i < v.size(); ++i) {
+    const double edge = tile_left(v[i], gap_below(v, i), delta);
+    // Tiles that touch do so in one number: rounding must not let them overlap.
+    left.push_back(i > 0 ? std::max(edge, right.back()) : edge);
+    right.push_back(tile_right(v[i], gap_above(v, i), delta));
+  }
+}
 
 ColumnValues column_values(std::vector<double> all, bool ties) {
   ColumnValues c;
@@ -51,16 +53,23 @@ ColumnValues column_values(std::vector<double> all, bool ties) {
   if (c.present > 0) c.mean = all.front() + sum / n;
   for (const double v : all) squares += (v - c.mean) * (v - c.mean);
   if (c.present > 0) c.sd = std::sqrt(squares / n);
-  std::int64_t shared = 0;
+  std::int64_t shared = 0, most = 0;
   for (std::size_t i = 0, next = 0; i < all.size(); i = next) {
     while (next < all.size() && all[next] == all[i]) ++next;
     const auto count = static_cast<std::int64_t>(next - i);
     c.values.push_back(all[i]);
     c.counts.push_back(count);
     if (count > 1) shared += count;
+    most = std::max(most, count);
   }
-  c.tied = ties && c.values.size() > 1 && static_cast<double>(shared) > tied_share * n;
-  if (c.tied) find_tiles(c);
+  const bool fine = c.values.size() > fine_grid && static_cast<double>(most) < frequent_share * n;
+  c.tied = ties && c.values.size() > 1 && static_cast<double>(shared) > tied_share * n && !fine;
+  if (!c.tied) return c;
+  std::vector<double> nearest;
+  for (std::size_t i = 0; i < c.values.size(); ++i)
+    nearest.push_back(std::min(gap_below(c.values, i), gap_above(c.values, i)));
+  c.delta = median(std::move(nearest));
+  find_tiles(c.values, c.delta, c.left, c.right);
   return c;
 }
 

@@ -11,7 +11,7 @@ struct ColumnValues {
   double mean = 0, sd = 0;           ///< divided by n
   std::vector<double> values;        ///< distinct, ascending
   std::vector<std::int64_t> counts;  ///< rows of each
-  bool tied = false;                 ///< more than 5 % of the rows share their value with another
+  bool tied = false;                 ///< see FeatureKind
   double delta = 0;  ///< median over the values of the distance to the nearest other; 0 with one value
   std::vector<double> left, right;  ///< edges of the tiles; empty unless tied
 };
@@ -25,6 +25,10 @@ inline double tile_left(double value, double gap_below, double delta) {
 inline double tile_right(double value, double gap_above, double delta) {
   return value + (gap_above < delta ? gap_above : delta) / 2;
 }
+
+/// Edges of the tiles of ascending values.
+void find_tiles(const std::vector<double>& values, double delta, std::vector<double>& left,
+                std::vector<double>& right);
 
 /// Strictly ascending in both.
 struct ScoreKnots {

@@ -78,6 +78,7 @@ FeatureColumn describe(const std::string& name, const std::vector<double>& all,
   c.delta = v.delta;
   for (const std::int64_t count : v.counts)
     c.frequencies.push_back(static_cast<double>(count) / static_cast<double>(v.present));
+  c.counts = std::move(v.counts);
   c.values = std::move(v.values);
   c.left = std::move(v.left);
   c.right = std::move(v.right);

@@ -1,6 +1,7 @@
 // Reading a feature space back from JSON.
 #include <cmath>
 
+#include "data/column_values.h"
 #include "data/json_read.h"
 #include "emshap/data/feature_space.h"
 #include "emshap/data/step_quantile.h"
@@ -29,7 +30,7 @@ FeatureTransform transform_from(const Json& json) {
 bool ascending(const FeatureColumn& c) {
   for (std::size_t i = 0; i < c.values.size(); ++i)
     if (!(c.left[i] <= c.values[i] && c.values[i] <= c.right[i] && c.left[i] < c.right[i]) ||
-        !std::isfinite(c.left[i]) || !std::isfinite(c.right[i]) || !(c.frequencies[i] > 0) ||
+        !std::isfinite(c.left[i]) || !std::isfinite(c.right[i]) ||
         (i > 0 && !(c.values[i] > c.values[i - 1] && c.left[i] >= c.right[i - 1])))
       return false;
   return true;
@@ -45,15 +46,21 @@ FeatureColumn read_column(const Json& json) {
   c.sd = value<double>(json, "sd");
   c.delta = value<double>(json, "delta");
   c.values = value<Numbers>(json, "values");
-  c.left = value<Numbers>(json, "left");
-  c.right = value<Numbers>(json, "right");
-  c.frequencies = value<Numbers>(json, "frequencies");
+  c.counts = value<Counts>(json, "counts");
   const std::size_t n = c.values.size();
   const bool continuous = c.kind == FeatureKind::continuous;
-  if (c.left.size() != n || c.right.size() != n || c.frequencies.size() != n || (continuous ? n > 0 : n < 2))
-    throw IoError(
-        fmt::format("column '{}': {} values, {} and {} edges and {} frequencies do not fit a {} one", c.name,
-                    n, c.left.size(), c.right.size(), c.frequencies.size(), to_string(c.kind)));
+  std::int64_t present = 0;
+  bool counted = c.counts.size() == n && (continuous ? n == 0 : n >= 2);
+  for (const std::int64_t count : c.counts) {
+    counted = counted && count > 0 && count < std::int64_t{1} << 53;
+    present += counted ? count : 0;
+  }
+  if (!counted)
+    throw IoError(fmt::format("column '{}': {} values and {} counts do not fit a {} one", c.name, n,
+                              c.counts.size(), to_string(c.kind)));
+  for (const std::int64_t count : c.counts)
+    c.frequencies.push_back(static_cast<double>(count) / static_cast<double>(present));
+  find_tiles(c.values, c.delta, c.left, c.right);
   if (!(c.low < c.high) || !(c.sd > 0) || !(c.delta >= 0) || !ascending(c))
     throw IoError(
         fmt::format("column '{}': the range, the standard deviation or the values are out of order", c.name));

@@ -16,10 +16,9 @@ std::string FeatureSpace::to_json() const {
     columns += fmt::format(
         "{}\n  {{\"name\": {}, \"kind\": \"{}\", \"may_be_missing\": {}, \"low\": {}, \"high\": {}, \"sd\": "
         "{}, "
-        "\"delta\": {},\n   \"values\": {},\n   \"left\": {},\n   \"right\": {},\n   \"frequencies\": {}}}",
+        "\"delta\": {},\n   \"values\": {},\n   \"counts\": {}}}",
         columns.empty() ? "" : ",", quote(c.name), to_string(c.kind), c.may_be_missing, number(c.low),
-        number(c.high), number(c.sd), number(c.delta), list(c.values), list(c.left), list(c.right),
-        list(c.frequencies));
+        number(c.high), number(c.sd), number(c.delta), list(c.values), list(c.counts));
   return fmt::format(
       "{{\"format\": \"emshap feature space\", \"version\": 1, \"hash\": \"{}\",\n \"options\": "
       "{{\"transform\": "
@@ -47,9 +46,7 @@ std::string FeatureSpace::hash() const {
     hash.numbers(numbers);
     hash.word(c.values.size());
     hash.numbers(c.values);
-    hash.numbers(c.left);
-    hash.numbers(c.right);
-    hash.numbers(c.frequencies);
+    for (const std::int64_t count : c.counts) hash.word(static_cast<std::uint64_t>(count));
   }
   return hash.hex();
 }

@@ -76,6 +76,19 @@ TEST_CASE("feature space: a column is tied when more than 5 % of its rows share 
   }
 }
 
+TEST_CASE("feature space: a fine grid without frequent values is continuous") {
+  for (const int values : {8192, 8193}) {
+    std::vector<double> v;
+    for (int i = 0; i < 2 * values; ++i) v.push_back(i / 2);
+    const auto kind = [&] {
+      return fitted(table_of({{"v", v}}), FeatureTransform::quantile).columns()[0].kind;
+    };
+    CHECK(kind() == (values == 8192 ? FeatureKind::tied : FeatureKind::continuous));
+    v.insert(v.end(), 200, 0);  // more than 1 %
+    CHECK(kind() == FeatureKind::tied);
+  }
+}
+
 TEST_CASE("feature space: tiles by hand") {
   // Values 0, 1, 3, 10, 11: distances to the nearest other 1, 1, 2, 1, 1, so delta = 1.
   std::vector<double> v;
@@ -349,6 +362,9 @@ TEST_CASE("feature space: JSON there and back, and files that are refused") {
     CHECK(read.hash() == s.hash());
     CHECK(read.notes() == s.notes());
     CHECK(read.transform() == s.transform());
+    CHECK(read.columns()[1].left == s.columns()[1].left);
+    CHECK(read.columns()[1].right == s.columns()[1].right);
+    CHECK(read.columns()[1].frequencies == s.columns()[1].frequencies);
     const Tensor raw = raw_features(t, all_rows(t));
     const RandomKey key{1, RandomPurpose::dequantise};
     const Converted a = converted(s, raw, &key, all_rows(t)), b = converted(read, raw, &key, all_rows(t));

@@ -23,7 +23,8 @@ EMSHAP_API const char* to_string(FeatureTransform transform);
 
 enum class FeatureKind : std::uint8_t {
   continuous,
-  tied,         ///< more than 5 % of the rows share their value with another: each stands for a tile
+  tied,         ///< more than 5 % of the rows share their value with another: each stands for a tile. Not so
+                ///< where more than 8192 values have less than 1 % of the rows each: that is a fine grid
   categorical,  ///< tied, few values, each often: modelled by probabilities
 };
 EMSHAP_API const char* to_string(FeatureKind kind);
@@ -48,8 +49,9 @@ struct FeatureColumn {
   double sd = 1;                ///< standard deviation of the training values: the unit of log-likelihoods
   double delta = 0;            ///< widest tile: the median over `values` of the distance to the nearest other
   std::vector<double> values;  ///< distinct training values, ascending; empty for continuous
-  std::vector<double> left, right;  ///< edges of their tiles
-  std::vector<double> frequencies;  ///< shares of the present training rows
+  std::vector<double> left, right;   ///< edges of their tiles
+  std::vector<std::int64_t> counts;  ///< training rows of each value
+  std::vector<double> frequencies;   ///< their shares of the present training rows
 };
 
 /// The tile that a raw value stands for, in model space. A continuous value has left = right = its image.
