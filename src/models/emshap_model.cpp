@@ -96,11 +96,11 @@ void EmshapModel::draw(Context& ctx, const ModelQuery& query, const SamplingOpti
   const Query all(*proposal_, query);
   const std::int64_t B = all.rows(), K = options.draws;
   Worker worker(*proposal_, energy_.get(), ctx.backend());
-  worker.draw(all, 0, B, options, 0, K, out.draws, out.energy);
+  worker.draw(all, 0, B, options, Worker::Fill::everything, 0, K, out.draws, out.energy);
   out.weights.ensure({B, K}, proposal_->dtype(), proposal_->device());
   out.summary.ensure({B, 3}, proposal_->dtype(), proposal_->device());
   if (energy_used()) {
-    worker.log_weights(all, 0, B, K, out.draws, out.energy, out.weights);
+    worker.log_weights(all, 0, B, options, Worker::Fill::everything, K, out.draws, out.energy, out.weights);
   } else {
     ops::fill(ctx, 0, out.weights);
   }

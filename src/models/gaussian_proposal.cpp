@@ -167,7 +167,8 @@ struct GaussianProposal::Impl {
 
   template <class T>
   void draws_of(Context& ctx, const FeatureRows& rows, ConstTensorView mask, std::int64_t draws,
-                ConstTensorView noise, DrawMode mode, Draws& out) const {
+                ConstTensorView noise, DrawMode mode, Draws& out, ConstTensorView target) const {
+    const proposal_args::Wanted<T> wanted(target);
     const Mat<const T> given = mat<T>(rows.x), m = mat<T>(mask), u = mat<T>(noise);
     const bool coded = out.code.rows() > 0;
     const auto code_of = [&](std::int64_t r) {
@@ -177,6 +178,11 @@ struct GaussianProposal::Impl {
       const std::int64_t b = r / draws;
       std::copy_n(given.row(b), F, out.x.ptr<T>() + r * F);
       if (coded) std::copy_n(mat<std::int32_t>(rows.code).row(b), F, code_of(r));
+      for (std::int64_t t = 0; t < F; ++t) {
+        if (m.row(b)[t] > T(.5)) continue;
+        out.x.ptr<T>()[r * F + t] = 0;
+        if (coded) code_of(r)[t] = -1;
+      }
       out.log_q.ptr<T>()[r] = 0;
     }
     const auto one = [&](std::int64_t r, std::int64_t t, double mu, double log_sd) {
@@ -194,13 +200,13 @@ struct GaussianProposal::Impl {
         ops::base_conditionals(ctx, p.mean_, p.cov_, x, mask.rows(begin, n), mu, log_sd);
         for (std::int64_t r = 0; r < n * draws; ++r)
           for (std::int64_t t = 0; t < F; ++t)
-            if (!(m.row(begin + r / draws)[t] > T(.5)))
+            if (!(m.row(begin + r / draws)[t] > T(.5)) && wanted(begin + r / draws, t))
               one(begin * draws + r, t, static_cast<double>(mu.ptr<T>()[r / draws * F + t]),
                   static_cast<double>(log_sd.ptr<T>()[r / draws * F + t]));
         continue;
       }
-      auto path =
-          start<T>(ctx, x, mask.rows(begin, n), draws, [](std::int64_t, std::int64_t) { return true; });
+      auto path = start<T>(ctx, x, mask.rows(begin, n), draws,
+                           [&](std::int64_t b, std::int64_t t) { return wanted(begin + b, t); });
       walk(ctx, path, out.x.view().rows(begin * draws, n * draws),
            [&](std::int64_t b, std::int64_t t, double log_sd) {
              for (std::int64_t r = b * draws; r < (b + 1) * draws; ++r)
@@ -247,16 +253,16 @@ void GaussianProposal::sequential(Context& ctx, const FeatureRows& rows, ConstTe
 }
 
 void GaussianProposal::draw(Context& ctx, const FeatureRows& rows, ConstTensorView mask, std::int64_t draws,
-                            ConstTensorView noise, DrawMode mode, Draws& out) const {
+                            ConstTensorView noise, DrawMode mode, Draws& out, ConstTensorView target) const {
   constexpr const char* who = "GaussianProposal::draw";
   const std::int64_t B = proposal_args::check_rows(who, *this, rows, mask);
-  proposal_args::check_draws(who, *this, B, draws, noise);
+  proposal_args::check_draws(who, *this, B, draws, noise, target);
   proposal_args::size_outputs(*this, B, draws, out);
   ops::fill(ctx, 0, out.context);
   if (dtype_ == DType::f32)
-    Impl(*this).draws_of<float>(ctx, rows, mask, draws, noise, mode, out);
+    Impl(*this).draws_of<float>(ctx, rows, mask, draws, noise, mode, out, target);
   else
-    Impl(*this).draws_of<double>(ctx, rows, mask, draws, noise, mode, out);
+    Impl(*this).draws_of<double>(ctx, rows, mask, draws, noise, mode, out, target);
 }
 
 }  // namespace emshap

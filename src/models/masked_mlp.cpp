@@ -276,8 +276,8 @@ struct MaskedMlp::Impl {
   /// Completions [from, from + n) of all, feature after feature; `x`, `code` and `log_q` of `out` are
   /// started.
   template <class T>
-  void draw_chain(Context& ctx, Mat<const T> mask, std::int64_t draws, ConstTensorView noise,
-                  std::int64_t from, std::int64_t n, Draws& out) const {
+  void draw_chain(Context& ctx, Mat<const T> mask, const proposal_args::Wanted<T>& wanted, std::int64_t draws,
+                  ConstTensorView noise, std::int64_t from, std::int64_t n, Draws& out) const {
     const Workspace::Scope scope(ctx.workspace());
     const DType dtype = out.x.dtype();
     Gathered g = gathered(ctx, n, dtype);
@@ -288,11 +288,12 @@ struct MaskedMlp::Impl {
       g.n = 0;
       for (std::int64_t r = from; r < from + n; ++r) {
         const T* m = mask.row(r / draws);
-        if (m[t] > T(.5)) continue;
+        if (m[t] > T(.5) || !wanted(r / draws, t)) continue;
         g.row[g.n] = r;
         std::copy_n(out.x.ptr<T>() + r * F, F, g.x.ptr<T>() + g.n * F);
         if (V > 0) std::copy_n(out.code.ptr<std::int32_t>() + r * F, F, g.code.ptr<std::int32_t>() + g.n * F);
-        for (std::int64_t s = 0; s < F; ++s) g.mask.ptr<T>()[g.n * F + s] = T(s < t || m[s] > T(.5));
+        for (std::int64_t s = 0; s < F; ++s)
+          g.mask.ptr<T>()[g.n * F + s] = T(m[s] > T(.5) || (s < t && wanted(r / draws, s)));
         std::copy_n(u.row(r % u.rows) + 2 * t, 2, g.uniforms.ptr<T>() + 2 * g.n);
         ++g.n;
       }
@@ -317,12 +318,9 @@ struct MaskedMlp::Impl {
   }
 
   /// All features of the completions of rows [from, from + n) at once, from the rows' conditionals.
-  void draw_at_once(Context& ctx, ConstTensorView mask, std::int64_t draws, ConstTensorView noise,
+  void draw_at_once(Context& ctx, ConstTensorView unknown, std::int64_t draws, ConstTensorView noise,
                     ConstTensorView mixtures, ConstTensorView categories, std::int64_t from, std::int64_t n,
                     Draws& out) const {
-    const Workspace::Scope scope(ctx.workspace());
-    const TensorView unknown = scratch(ctx, {n, F}, out.x.dtype());
-    ops::affine(ctx, mask.rows(from, n), -1, 1, unknown);
     const std::int64_t pairs = n * draws;
     const ConstTensorView u = noise.rows() == draws ? noise : noise.rows(from * draws, pairs);
     const TensorView x = out.x.view().rows(from * draws, pairs);
@@ -331,23 +329,29 @@ struct MaskedMlp::Impl {
       if (layout.categorical(t)) {
         const TensorView code = out.code.view().rows(from * draws, pairs).columns(t, 1);
         ops::categorical_draw(ctx, categories_of(t, categories.rows(from, n)), u.columns(2 * t, 1),
-                              unknown.columns(t, 1), code, log_q);
+                              unknown.rows(from, n).columns(t, 1), code, log_q);
         ops::categorical_values(ctx, categories_of(t, values.view()), code, x.columns(t, 1));
       } else {
         ops::mixture_draw(ctx, mixtures.rows(from, n).columns(3 * C * t, 3 * C), u.columns(2 * t, 2),
-                          unknown.columns(t, 1), x.columns(t, 1), log_q);
+                          unknown.rows(from, n).columns(t, 1), x.columns(t, 1), log_q);
       }
     }
   }
 
   template <class T>
   void draw(Context& ctx, const FeatureRows& rows, ConstTensorView mask, std::int64_t draws,
-            ConstTensorView noise, DrawMode mode, Draws& out) const {
-    const Mat<const T> x = mat<T>(rows.x);
+            ConstTensorView noise, DrawMode mode, Draws& out, ConstTensorView target) const {
+    const proposal_args::Wanted<T> wanted(target);
+    const Mat<const T> x = mat<T>(rows.x), m = mat<T>(mask);
     for (std::int64_t r = 0; r < out.x.rows(); ++r) {
       std::copy_n(x.row(r / draws), F, out.x.ptr<T>() + r * F);
       if (V > 0)
         std::copy_n(mat<std::int32_t>(rows.code).row(r / draws), F, out.code.ptr<std::int32_t>() + r * F);
+      for (std::int64_t t = 0; t < F; ++t) {
+        if (m.row(r / draws)[t] > T(.5)) continue;
+        out.x.ptr<T>()[r * F + t] = 0;
+        if (V > 0) out.code.ptr<std::int32_t>()[r * F + t] = -1;
+      }
     }
     ops::fill(ctx, 0, out.log_q);
     if (mode == DrawMode::one_shot) {
@@ -355,14 +359,18 @@ struct MaskedMlp::Impl {
       const TensorView mixtures = scratch(ctx, {x.rows, 3 * C * F}, out.x.dtype());
       const TensorView categories = scratch(ctx, {x.rows, V}, out.x.dtype());
       conditionals(ctx, rows, mask, mixtures, categories, out.context);
+      const TensorView unknown = scratch(ctx, {x.rows, F}, out.x.dtype());
+      for (std::int64_t r = 0; r < x.rows; ++r)
+        for (std::int64_t t = 0; t < F; ++t)
+          unknown.ptr<T>()[r * F + t] = T(!(m.row(r)[t] > T(.5)) && wanted(r, t));
       for_row_tiles(x.rows, [&](std::int64_t from, std::int64_t n) {
-        draw_at_once(ctx, mask, draws, noise, mixtures, categories, from, n, out);
+        draw_at_once(ctx, unknown, draws, noise, mixtures, categories, from, n, out);
       });
       return;
     }
     contexts(ctx, rows, mask, out.context);
     for (std::int64_t from = 0; from < out.x.rows(); from += draw_tile)
-      draw_chain(ctx, mat<T>(mask), draws, noise, from, std::min(draw_tile, out.x.rows() - from), out);
+      draw_chain(ctx, m, wanted, draws, noise, from, std::min(draw_tile, out.x.rows() - from), out);
   }
 
   void size_member(Member& m, std::int64_t rows, DType dtype, Device device) const {
@@ -482,16 +490,16 @@ void MaskedMlp::sequential(Context& ctx, const FeatureRows& rows, ConstTensorVie
 }
 
 void MaskedMlp::draw(Context& ctx, const FeatureRows& rows, ConstTensorView mask, std::int64_t draws,
-                     ConstTensorView noise, DrawMode mode, Draws& out) const {
+                     ConstTensorView noise, DrawMode mode, Draws& out, ConstTensorView target) const {
   constexpr const char* who = "MaskedMlp::draw";
   const std::int64_t B = proposal_args::check_rows(who, *this, rows, mask);
-  proposal_args::check_draws(who, *this, B, draws, noise);
+  proposal_args::check_draws(who, *this, B, draws, noise, target);
   proposal_args::check_cpu(who, *this);
   proposal_args::size_outputs(*this, B, draws, out);
   if (dtype() == DType::f32)
-    impl_->draw<float>(ctx, rows, mask, draws, noise, mode, out);
+    impl_->draw<float>(ctx, rows, mask, draws, noise, mode, out, target);
   else
-    impl_->draw<double>(ctx, rows, mask, draws, noise, mode, out);
+    impl_->draw<double>(ctx, rows, mask, draws, noise, mode, out, target);
 }
 
 }  // namespace emshap

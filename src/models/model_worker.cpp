@@ -126,19 +126,21 @@ void Worker::log_q(const Query& query, std::int64_t begin, std::int64_t n, DrawM
 }
 
 void Worker::draw(const Query& query, std::int64_t begin, std::int64_t n, const SamplingOptions& options,
-                  std::int64_t first, std::int64_t count, Draws& draws, Tensor& energy) {
+                  Fill fill, std::int64_t first, std::int64_t count, Draws& draws, Tensor& energy) {
   read_masks(query, begin, n);
   const ConstTensorView mask = query.mask(begin, n);
   noise_.ensure({n * count, 2 * features()}, proposal_.dtype());
   ops::fill_draw_noise(ctx_, options.noise, options.key, query.numbers(begin, n), first, count, noise_);
-  proposal_.draw(ctx_, query.rows(begin, n), mask, count, noise_, options.mode, draws);
+  proposal_.draw(ctx_, query.rows(begin, n), mask, count, noise_, options.mode, draws,
+                 missing_ && fill == Fill::targets ? query.target(begin, n) : ConstTensorView());
   energy.ensure({n * count}, proposal_.dtype());
   if (energy_ == nullptr) return ops::fill(ctx_, 0, energy);
   energy_->infer(ctx_, without_missing(query, begin, n, draws.x), mask, draws.context, energy);
 }
 
-void Worker::log_weights(const Query& query, std::int64_t begin, std::int64_t n, std::int64_t count,
-                         const Draws& draws, const Tensor& energy, TensorView log_w) {
+void Worker::log_weights(const Query& query, std::int64_t begin, std::int64_t n,
+                         const SamplingOptions& options, Fill fill, std::int64_t count, const Draws& draws,
+                         const Tensor& energy, TensorView log_w) {
   if (!absolute()) {  // exp(-g)
     wide_.ensure({n, count}, proposal_.dtype());
     ops::affine(ctx_, energy.view().reshaped({n, count}), -1, 0, wide_);
@@ -146,7 +148,7 @@ void Worker::log_weights(const Query& query, std::int64_t begin, std::int64_t n,
   }
   // exp(-E) / q
   std::vector<double> log_q;
-  if (missing_) {
+  if (missing_ && fill == Fill::everything) {
     // Draws hold values for missing features too; dividing by the factors of the targets alone leaves
     // those of the missing ones, which integrate to 1.
     const std::int64_t F = features(), N = n * count;
@@ -155,7 +157,10 @@ void Worker::log_weights(const Query& query, std::int64_t begin, std::int64_t n,
       ops::copy(ctx_, query.mask(begin + r / count, 1), mask.view().rows(r, 1));
     ops::affine(ctx_, mask, -1, 1, unknown);
     const FeatureRows rows{.x = draws.x, .code = draws.code};
-    proposal_.sequential(ctx_, rows, mask, unknown, conditionals_);
+    if (options.mode == DrawMode::one_shot)
+      proposal_.conditionals(ctx_, rows, mask, conditionals_);
+    else
+      proposal_.sequential(ctx_, rows, mask, unknown, conditionals_);
     sum_targets(rows, count, log_q);
   } else {
     const double* q = widened(ctx_, draws.log_q, wide_);
@@ -190,8 +195,9 @@ void Worker::log_density(const Query& query, std::int64_t begin, std::int64_t en
     log_w_.ensure({n, options.draws}, DType::f64);
     for (std::int64_t first = 0; first < options.draws; first += most_completions) {
       const std::int64_t count = std::min(most_completions, options.draws - first);
-      draw(query, b, n, options, first, count, draws_, energy_of_draws_);
-      log_weights(query, b, n, count, draws_, energy_of_draws_, log_w_.view().columns(first, count));
+      draw(query, b, n, options, Fill::targets, first, count, draws_, energy_of_draws_);
+      log_weights(query, b, n, options, Fill::targets, count, draws_, energy_of_draws_,
+                  log_w_.view().columns(first, count));
     }
     energies_of_rows(query, b, n, draws_.context, energy_of_rows_);
     summary_.ensure({n, 3}, DType::f64);
@@ -217,10 +223,10 @@ void Worker::moments(const Query& query, std::int64_t begin, std::int64_t end, s
     const std::int64_t n = std::min(tile, end - b);
     for (std::int64_t first = 0; first < options.draws; first += most_completions) {
       const std::int64_t count = std::min(most_completions, options.draws - first);
-      draw(query, b, n, options, first, count, draws_, energy_of_draws_);
+      draw(query, b, n, options, Fill::everything, first, count, draws_, energy_of_draws_);
       log_w_.ensure({n, count}, DType::f64);
       if (energy_ != nullptr)
-        log_weights(query, b, n, count, draws_, energy_of_draws_, log_w_);
+        log_weights(query, b, n, options, Fill::everything, count, draws_, energy_of_draws_, log_w_);
       else
         ops::fill(ctx_, 0, log_w_);
       const double* x = widened(ctx_, draws_.x, wide_);

@@ -1,5 +1,6 @@
 #pragma once
 // What one thread does for EmshapModel: tiles of rows, chunks of draws, on a context of its own.
+#include <cstdint>
 #include <vector>
 
 #include "emshap/models/emshap_model.h"
@@ -47,12 +48,15 @@ class Worker {
   void energies(const Query& query, std::int64_t begin, std::int64_t end, std::int64_t tile,
                 std::vector<double>& out);
 
+  /// What is drawn of a row that lacks features: values for all of them, or as in log q(x_U | x_S) the
+  /// targets' alone.
+  enum class Fill : std::uint8_t { everything, targets };
   /// Draws [first, first + count) of n rows with their energies (n count), 0 without a network.
-  void draw(const Query& query, std::int64_t begin, std::int64_t n, const SamplingOptions& options,
+  void draw(const Query& query, std::int64_t begin, std::int64_t n, const SamplingOptions& options, Fill fill,
             std::int64_t first, std::int64_t count, Draws& draws, Tensor& energy);
   /// log_w (n, count): logarithms of their importance weights.
-  void log_weights(const Query& query, std::int64_t begin, std::int64_t n, std::int64_t count,
-                   const Draws& draws, const Tensor& energy, TensorView log_w);
+  void log_weights(const Query& query, std::int64_t begin, std::int64_t n, const SamplingOptions& options,
+                   Fill fill, std::int64_t count, const Draws& draws, const Tensor& energy, TensorView log_w);
 
  private:
   std::int64_t features() const { return proposal_.layout().features(); }

@@ -28,12 +28,26 @@ inline std::int64_t check_rows(const char* who, const Proposal& proposal, const 
 }
 
 inline void check_draws(const char* who, const Proposal& proposal, std::int64_t rows, std::int64_t draws,
-                        const ConstTensorView& noise) {
+                        const ConstTensorView& noise, const ConstTensorView& target) {
   if (draws < 1) throw ConfigError(fmt::format("{}: {} draws, expected at least 1", who, draws));
   const bool fits = noise.rows() == rows * draws || noise.rows() == draws;
   check_matrix(who, "noise", noise, fits ? noise.rows() : rows * draws, 2 * proposal.layout().features(),
                proposal.dtype());
+  if (target.data() != nullptr)
+    check_matrix(who, "target", target, rows, proposal.layout().features(), proposal.dtype());
 }
+
+/// The unknown features that are drawn: those of `target`, all without it.
+template <class T>
+struct Wanted {
+  explicit Wanted(const ConstTensorView& target)
+      : data(target.data() != nullptr ? target.ptr<T>() : nullptr), stride(target.row_stride()) {}
+  bool operator()(std::int64_t row, std::int64_t t) const {
+    return data == nullptr || data[row * stride + t] > T(.5);
+  }
+  const T* data;
+  std::int64_t stride;
+};
 
 /// For what goes through rows on the host.
 inline void check_cpu(const char* who, const Proposal& proposal) {

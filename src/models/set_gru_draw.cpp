@@ -6,6 +6,7 @@
 #include "emshap/core/error.h"
 #include "emshap/ops/density.h"
 #include "emshap/ops/elementwise.h"
+#include "models/proposal_args.h"
 #include "models/set_gru_walk.h"
 
 namespace emshap {
@@ -105,7 +106,7 @@ class Sampler {
 template <class T>
 void draw_one_by_one(Context& ctx, const SetGruOptions& o, const ParameterStore& store,
                      const SetGru::Impl& impl, const Rows<T>& in, std::int64_t K, ConstTensorView noise,
-                     Draws& out) {
+                     const proposal_args::Wanted<T>& wanted, Draws& out) {
   const std::int64_t B = in.rows.x.rows(), F = o.layout.features();
   if (B == 0) return;
   const Workspace::Scope scope(ctx.workspace());
@@ -117,8 +118,7 @@ void draw_one_by_one(Context& ctx, const SetGruOptions& o, const ParameterStore&
   const bool categorical = out.code.elements() > 0;
   for (std::int64_t begin = 0; begin < B; begin += most_rows) {
     const std::int64_t R = std::min(most_rows, B - begin);
-    walk.begin_rows(in, begin, R, out.context.view().rows(begin, R),
-                    [](std::int64_t, std::int64_t) { return true; });
+    walk.begin_rows(in, begin, R, out.context.view().rows(begin, R), wanted);
     // Several rows with all their draws, or some of the draws of one row.
     for (std::int64_t k = 0; k < K; k += part) {
       const std::int64_t n = std::min(part, K - k), first = begin * K + k;
@@ -136,59 +136,62 @@ void draw_one_by_one(Context& ctx, const SetGruOptions& o, const ParameterStore&
 
 template <class T>
 void draw_at_once(Context& ctx, const SetGru& model, const SetGru::Impl& impl, const Rows<T>& in,
-                  std::int64_t K, ConstTensorView noise, Draws& out) {
+                  std::int64_t K, ConstTensorView noise, const proposal_args::Wanted<T>& wanted, Draws& out) {
   const std::int64_t B = in.rows.x.rows(), F = out.x.cols(), C = model.components();
   Conditionals q;
   model.conditionals(ctx, in.rows, in.mask, q);
   ops::copy(ctx, q.context, out.context);
   if (B == 0 || K == 0) return;
   const Workspace::Scope scope(ctx.workspace());
-  const TensorView wanted = scratch(ctx, {B}, in.rows.x.dtype());
+  const TensorView drawn = scratch(ctx, {B}, in.rows.x.dtype());
   for (std::int64_t t = 0; t < F; ++t) {
-    for (std::int64_t b = 0; b < B; ++b) wanted.ptr<T>()[b] = in.is_known(b, t) ? T(0) : T(1);
+    for (std::int64_t b = 0; b < B; ++b) drawn.ptr<T>()[b] = T(!in.is_known(b, t) && wanted(b, t));
     const TensorView x = out.x.view().columns(t, 1);
     const std::int64_t categories = model.layout().categories[static_cast<std::size_t>(t)];
     if (categories == 0) {
       ops::mixture_draw(ctx, q.mixture.view().reshaped({B, F * 3 * C}).columns(t * 3 * C, 3 * C),
-                        noise.columns(2 * t, 2), wanted, x, out.log_q);
+                        noise.columns(2 * t, 2), drawn, x, out.log_q);
       continue;
     }
     const std::int64_t offset = impl.offsets[static_cast<std::size_t>(t)];
     const TensorView code = out.code.view().columns(t, 1);
     ops::categorical_draw(ctx, q.categorical.view().columns(offset, categories), noise.columns(2 * t, 1),
-                          wanted, code, out.log_q);
+                          drawn, code, out.log_q);
     for (std::int64_t d = 0; d < B * K; ++d)
-      if (wanted.ptr<T>()[d / K] != T(0))
+      if (drawn.ptr<T>()[d / K] != T(0))
         out.x.ptr<T>()[d * F + t] = impl.values.ptr<T>()[offset + out.code.ptr<std::int32_t>()[d * F + t]];
   }
 }
 
 template <class T>
 void draw_on(Context& ctx, const SetGru& model, const ParameterStore& store, const SetGru::Impl& impl,
-             const Rows<T>& in, std::int64_t K, ConstTensorView noise, DrawMode mode, Draws& out) {
+             const Rows<T>& in, std::int64_t K, ConstTensorView noise, DrawMode mode, ConstTensorView target,
+             Draws& out) {
+  const proposal_args::Wanted<T> wanted(target);
   prepare_draws(ctx, model.options(), in, K, out);
   if (mode == DrawMode::one_shot)
-    draw_at_once(ctx, model, impl, in, K, noise, out);
+    draw_at_once(ctx, model, impl, in, K, noise, wanted, out);
   else
-    draw_one_by_one(ctx, model.options(), store, impl, in, K, noise, out);
+    draw_one_by_one(ctx, model.options(), store, impl, in, K, noise, wanted, out);
 }
 
 }  // namespace
 
 void SetGru::draw(Context& ctx, const FeatureRows& rows, ConstTensorView mask, std::int64_t draws,
-                  ConstTensorView noise, DrawMode mode, Draws& out) const {
+                  ConstTensorView noise, DrawMode mode, Draws& out, ConstTensorView target) const {
   constexpr const char* what = "set-GRU, draw";
   check_rows(what, options_.layout, rows, dtype());
   check_mask(what, "mask", rows, mask);
+  if (target.data() != nullptr) check_mask(what, "target", rows, target);
   const std::int64_t B = rows.x.rows(), F = options_.layout.features();
   if (draws < 0) throw ShapeError(fmt::format("{}: {} draws a row, expected 0 or more", what, draws));
   if (B * draws > 0 && ((noise.rows() != B * draws && noise.rows() != draws) || noise.cols() != 2 * F))
     throw ShapeError(fmt::format("{}: noise has shape {}, expected {} or {}", what, noise.shape().str(),
                                  Shape{B * draws, 2 * F}.str(), Shape{draws, 2 * F}.str()));
   if (dtype() == DType::f32)
-    draw_on<float>(ctx, *this, store_, *impl_, {rows, mask}, draws, noise, mode, out);
+    draw_on<float>(ctx, *this, store_, *impl_, {rows, mask}, draws, noise, mode, target, out);
   else
-    draw_on<double>(ctx, *this, store_, *impl_, {rows, mask}, draws, noise, mode, out);
+    draw_on<double>(ctx, *this, store_, *impl_, {rows, mask}, draws, noise, mode, target, out);
 }
 
 }  // namespace emshap

@@ -66,49 +66,17 @@ void EnergyTask::prepare(int members, std::int64_t largest_batch) {
   }
 }
 
-void EnergyTask::log_densities(Context& ctx, Member& m, const FeatureRows& rows, ConstTensorView observed,
-                               ConstTensorView mask, float* out) const {
+void EnergyTask::log_densities(Context& ctx, Member& m, const FeatureRows& rows, ConstTensorView mask,
+                               float* out) const {
   const Proposal& proposal = model_.proposal();
-  const std::int64_t n = rows.x.rows(), features = space_.features();
-  const float *there = observed.ptr<float>(), *known = mask.ptr<float>();
-  bool complete = true;
-  m.target.ensure({n, features}, DType::f32);
-  for (std::int64_t i = 0; i < n * features; ++i) {
-    complete &= there[i] > 0;
-    m.target.ptr<float>()[i] = there[i] > 0 && known[i] == 0 ? 1.F : 0.F;
-  }
+  const std::int64_t n = rows.x.rows();
   m.log_q.assign(static_cast<std::size_t>(n), 0.0);
   proposal.sequential(ctx, rows, mask, m.target, m.conditionals);
   add_log_q(ctx, proposal, m.conditionals, rows, m.target, m.log_q);
-  for (std::int64_t i = 0; i < n; ++i)
+  for (std::int64_t i = 0; i < n; ++i) {
     out[i * (1 + draws_)] = static_cast<float>(m.log_q[static_cast<std::size_t>(i)]);
-
-  if (complete) {
-    for (std::int64_t i = 0; i < n; ++i)
-      copy_rows(m.draws.log_q.ptr<float>() + i * draws_, sizeof(float), out + i * (1 + draws_) + 1, draws_);
-    return;
+    copy_rows(m.draws.log_q.ptr<float>() + i * draws_, sizeof(float), out + i * (1 + draws_) + 1, draws_);
   }
-  // The draws hold values for missing entries too: only the factors of the others count.
-  const std::int64_t all = n * draws_;
-  m.repeated_mask.ensure({all, features}, DType::f32);
-  m.repeated_target.ensure({all, features}, DType::f32);
-  for (std::int64_t r = 0; r < all; ++r)
-    for (std::int64_t t = 0; t < features; ++t) {
-      const float k = known[r / draws_ * features + t];
-      m.repeated_mask.ptr<float>()[r * features + t] = k;
-      m.repeated_target.ptr<float>()[r * features + t] = 1 - k;
-    }
-  const FeatureRows drawn{.x = m.draws.x, .code = m.draws.code};
-  proposal.sequential(ctx, drawn, m.repeated_mask, m.repeated_target, m.conditionals);
-  for (std::int64_t r = 0; r < all; ++r)
-    copy_rows(m.target.ptr<float>() + r / draws_ * features,
-              features * static_cast<std::int64_t>(sizeof(float)),
-              m.repeated_target.ptr<float>() + r * features, 1);
-  m.log_q.assign(static_cast<std::size_t>(all), 0.0);
-  add_log_q(ctx, proposal, m.conditionals, drawn, m.repeated_target, m.log_q);
-  for (std::int64_t r = 0; r < all; ++r)
-    out[r / draws_ * (1 + draws_) + 1 + r % draws_] =
-        static_cast<float>(m.log_q[static_cast<std::size_t>(r)]);
 }
 
 void EnergyTask::complete_tile(Context& ctx, Member& m, const FeatureRows& rows, ConstTensorView observed,
@@ -118,9 +86,12 @@ void EnergyTask::complete_tile(Context& ctx, Member& m, const FeatureRows& rows,
   const ConstTensorView mask = out.mask.view().rows(first, n);
   m.noise.ensure({n * draws_, 2 * features}, DType::f32);
   fill_draw_noise(ctx, DrawNoise::independent, key, numbers, 0, draws_, m.noise);
-  model_.proposal().draw(ctx, rows, mask, draws_, m.noise, DrawMode::autoregressive, m.draws);
-  if (absolute_) log_densities(ctx, m, rows, observed, mask, out.log_q.ptr<float>() + first * (1 + draws_));
   const float *there = observed.ptr<float>(), *known = mask.ptr<float>();
+  m.target.ensure({n, features}, DType::f32);
+  for (std::int64_t i = 0; i < n * features; ++i)
+    m.target.ptr<float>()[i] = there[i] > 0 && known[i] == 0 ? 1.F : 0.F;
+  model_.proposal().draw(ctx, rows, mask, draws_, m.noise, DrawMode::autoregressive, m.draws, m.target);
+  if (absolute_) log_densities(ctx, m, rows, mask, out.log_q.ptr<float>() + first * (1 + draws_));
   constexpr auto size = static_cast<std::int64_t>(sizeof(float));
   for (std::int64_t i = 0; i < n; ++i) {
     float* x = out.x.ptr<float>() + (first + i) * (1 + draws_) * features;
@@ -128,10 +99,8 @@ void EnergyTask::complete_tile(Context& ctx, Member& m, const FeatureRows& rows,
     copy_rows(m.draws.x.ptr<float>() + i * draws_ * features, features * size, x + features, draws_);
     float unknown = 0;
     for (std::int64_t t = 0; t < features; ++t) {
-      if (there[i * features + t] == 0)
-        for (std::int64_t k = 0; k <= draws_; ++k) x[k * features + t] = 0;
-      else
-        unknown += 1 - known[i * features + t];
+      if (there[i * features + t] == 0) x[t] = 0;  // as in its completions
+      unknown += m.target.ptr<float>()[i * features + t];
     }
     out.unknown.ptr<float>()[first + i] = unknown;
     copy_rows(m.draws.context.ptr<float>() + i * width, width * size,

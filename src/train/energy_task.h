@@ -42,7 +42,7 @@ class EMSHAP_API EnergyTask final : public TrainingTask {
     DequantisedRows batch;
     Candidates candidates;
     Tensor energy, scores, dscores, limit, loss, summary, statistics, totals;
-    Tensor noise, target, repeated_mask, repeated_target;  ///< of a tile
+    Tensor noise, target;  ///< of a tile
     std::vector<double> log_q;
     Conditionals conditionals;
     Draws draws;
@@ -59,8 +59,8 @@ class EMSHAP_API EnergyTask final : public TrainingTask {
                      std::span<const std::int64_t> numbers, const RandomKey& key, Candidates& out,
                      std::int64_t first) const;
   /// log q of the row and its completions, for the absolute form.
-  void log_densities(Context& ctx, Member& m, const FeatureRows& rows, ConstTensorView observed,
-                     ConstTensorView mask, float* out) const;
+  void log_densities(Context& ctx, Member& m, const FeatureRows& rows, ConstTensorView mask,
+                     float* out) const;
   /// Collective: the terms of the whole batch, and m.dscores, from m.energy and candidates [first, first +
   /// count).
   void measure(Context& ctx, Member& m, const Candidates& c, std::int64_t first, std::int64_t count,

@@ -231,6 +231,33 @@ inline void check_proposal(const Proposal& p, Context& ctx) {
       CHECK(std::abs(log_q[static_cast<std::size_t>(r)] - want) <=
             limit * (1 + std::abs(want)) * static_cast<double>(F));
     }
+    // With targets the others stay out: log_q has the factors of the targets given what is known and drawn.
+    Draws some;
+    p.draw(ctx, {blank, no_code}, data.mask, K, noise, mode, some, data.target);
+    const std::vector<double> partly = to_doubles(some.x);
+    std::vector<std::int32_t> some_code = codes(some.code);
+    some_code.resize(partly.size(), -1);
+    std::vector<double> each_target;
+    for (std::int64_t i = 0; i < B * K * F; ++i) {
+      const auto at = static_cast<std::size_t>(i), from = static_cast<std::size_t>(i / F / K * F + i % F);
+      each_target.push_back(mask[from] == 1 ? 0 : target[from]);
+      if (mask[from] == 1) CHECK(partly[at] == x[from]);
+      if (mask[from] == 0 && target[from] == 0) {
+        CHECK(partly[at] == 0);
+        CHECK(some_code[at] == -1);
+      }
+    }
+    const FeatureRows completed{some.x, some.code.elements() > 0 ? some.code.view() : ConstTensorView()};
+    if (mode == DrawMode::autoregressive)
+      p.sequential(ctx, completed, make_tensor(each_mask, {B * K, F}, dtype),
+                   make_tensor(each_target, {B * K, F}, dtype), chain);
+    else
+      p.conditionals(ctx, completed, make_tensor(each_mask, {B * K, F}, dtype), chain);
+    for (std::int64_t r = 0; r < B * K; ++r) {
+      const double want = log_density(chain, layout, C, partly, some_code, each_target, r);
+      CHECK(std::abs(to_doubles(some.log_q)[static_cast<std::size_t>(r)] - want) <=
+            limit * (1 + std::abs(want)) * static_cast<double>(F));
+    }
     // Noise shared by all rows is the same noise written out; rows may come in parts.
     std::vector<double> written;
     const std::vector<double> u = to_doubles(noise);
@@ -261,6 +288,7 @@ inline void check_proposal(const Proposal& p, Context& ctx) {
   CHECK_THROWS_AS(p.conditionals(ctx, {wide, data.code}, data.mask, other), ShapeError);
   CHECK_THROWS_AS(p.sequential(ctx, data.rows(), data.mask, wide, other), ShapeError);
   CHECK_THROWS_AS(p.draw(ctx, data.rows(), data.mask, K, wide, DrawMode::one_shot, d), ShapeError);
+  CHECK_THROWS_AS(p.draw(ctx, data.rows(), data.mask, K, noise, DrawMode::one_shot, d, wide), ShapeError);
   CHECK_THROWS_AS(p.draw(ctx, data.rows(), data.mask, 0, noise, DrawMode::one_shot, d), ConfigError);
 }
 

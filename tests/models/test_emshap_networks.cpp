@@ -178,6 +178,42 @@ TEST_CASE("the density sums to 1 over a grid, and draws have its mean") {
   }
 }
 
+TEST_CASE("with a missing feature the density of the others sums to 1 too") {
+  Context ctx;
+  for (const ProposalKind kind : {ProposalKind::gru, ProposalKind::mlp})
+    for (const DrawMode mode : {DrawMode::autoregressive, DrawMode::one_shot}) {
+      const EmshapModel m = model(kind, DType::f64, kind == ProposalKind::gru ? .3 : .15);
+      // Feature 0 missing, 1 and 3 asked for, 2 known.
+      const std::int64_t steps = 240, B = 3 * steps;
+      const double from = -12, h = .1;
+      Rows grid(B, DType::f64);
+      Tensor target = Tensor::zeros({B, F}, DType::f64);
+      for (std::int64_t b = 0; b < B; ++b) {
+        grid.set_code(b, 1, static_cast<std::int32_t>(b / steps));
+        Rows::put(grid.x, b, 2, .7);
+        Rows::put(grid.x, b, 3, from + (static_cast<double>(b % steps) + .5) * h);
+        for (std::int64_t t = 0; t < F; ++t) {
+          Rows::put(grid.mask, b, t, t == 2 ? 1 : 0);
+          Rows::put(target, b, t, t == 1 || t == 3 ? 1 : 0);
+        }
+        grid.numbers[static_cast<std::size_t>(b)] = 0;
+      }
+      ModelQuery query = grid.query();
+      query.target = target;
+      SamplingOptions o = sampling(2048);
+      o.mode = mode;
+      const DensityScores s = m.log_density(ctx, query, o, true);
+      double q = 0, p = 0;
+      for (std::size_t i = 0; i < s.log_q.size(); ++i) {
+        q += std::exp(s.log_q[i]) * h;
+        p += std::exp(s.log_density[i]) * h;
+      }
+      INFO(to_string(kind) << ' ' << static_cast<int>(mode) << " q " << q << " p " << p);
+      CHECK(std::abs(q - 1) < 1e-3);
+      CHECK(std::abs(p - 1) < .01);
+    }
+}
+
 TEST_CASE("teams give the same bits as one thread, with networks") {
   const Backend backend =
       cpu_levels().back() == Backend::cpu_eigen ? cpu_levels().front() : cpu_levels().back();

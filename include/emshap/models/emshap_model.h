@@ -82,8 +82,8 @@ class EMSHAP_API EmshapModel {
   DensityScores log_density(TeamPool& pool, const ModelQuery& query, const SamplingOptions& options,
                             bool with_energy) const;
 
-  /// K weighted completions of each row; the caller bounds B K. Weights count the energy if energy_used();
-  /// energies are there whenever there is a network.
+  /// K weighted completions of each row, missing features included; the caller bounds B K. Weights count the
+  /// energy if energy_used(); energies are there whenever there is a network.
   void draw(Context& ctx, const ModelQuery& query, const SamplingOptions& options, WeightedDraws& out) const;
 
   /// E[x_t | x_S] and its standard deviation from weighted draws. A categorical feature's values are its

@@ -52,7 +52,7 @@ class EMSHAP_API MaskedMlp : public TrainableProposal {
   void sequential(Context& ctx, const FeatureRows& rows, ConstTensorView mask, ConstTensorView target,
                   Conditionals& out) const override;
   void draw(Context& ctx, const FeatureRows& rows, ConstTensorView mask, std::int64_t draws,
-            ConstTensorView noise, DrawMode mode, Draws& out) const override;
+            ConstTensorView noise, DrawMode mode, Draws& out, ConstTensorView target = {}) const override;
 
   ParameterStore& store() override { return store_; }
   const ParameterStore& store() const override { return store_; }

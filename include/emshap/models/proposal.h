@@ -65,9 +65,10 @@ class EMSHAP_API Proposal {
                           Conditionals& out) const = 0;
   /// `draws` completions of each row. `noise` (B K, 2 F), or (K, 2 F) shared by all rows, uniform on (0, 1),
   /// of the proposal's element type: feature t reads column 2 t for its component or category and 2 t + 1 for
-  /// its value.
+  /// its value. `target` (B, F) as in sequential, so that log_q belongs to the same density: missing features
+  /// are not drawn (x 0, code -1). An empty view: everything unknown is drawn.
   virtual void draw(Context& ctx, const FeatureRows& rows, ConstTensorView mask, std::int64_t draws,
-                    ConstTensorView noise, DrawMode mode, Draws& out) const = 0;
+                    ConstTensorView noise, DrawMode mode, Draws& out, ConstTensorView target = {}) const = 0;
 };
 
 /// A batch to train on, this member's rows of it.
