@@ -184,7 +184,7 @@ void SetGru::draw(Context& ctx, const FeatureRows& rows, ConstTensorView mask, s
   check_mask(what, "mask", rows, mask);
   if (target.data() != nullptr) check_mask(what, "target", rows, target);
   const std::int64_t B = rows.x.rows(), F = options_.layout.features();
-  if (draws < 0) throw ShapeError(fmt::format("{}: {} draws a row, expected 0 or more", what, draws));
+  if (draws < 1) throw ConfigError(fmt::format("{}: {} draws a row, expected at least 1", what, draws));
   if (B * draws > 0 && ((noise.rows() != B * draws && noise.rows() != draws) || noise.cols() != 2 * F))
     throw ShapeError(fmt::format("{}: noise has shape {}, expected {} or {}", what, noise.shape().str(),
                                  Shape{B * draws, 2 * F}.str(), Shape{draws, 2 * F}.str()));

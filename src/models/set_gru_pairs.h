@@ -65,7 +65,7 @@ class TilePairs {
     log_sd_ = scratch(ctx, {pairs}, type);
     x_ = scratch(ctx, {pairs}, type);
     weight_ = scratch(ctx, {pairs}, type);
-    sample_ = scratch_i32(ctx, {R * sampled_, 2});
+    sample_ = ctx.workspace().template take<Sample>(R * sampled_);
     targets_ = ctx.workspace().template take<Target>(F);
   }
 
@@ -109,7 +109,7 @@ class TilePairs {
         std::swap(order[i], order[random.below(static_cast<std::uint64_t>(i) + 1)]);
       for (std::int32_t i = 0; i < n; ++i) position[order[i]] = i;
       count_.ptr<std::int32_t>()[r] = n;
-      if (sampled_ > 0) sample(random, n, sample_.ptr<std::int32_t>() + r * sampled_ * 2);
+      if (sampled_ > 0) sample(random, n, sample_ + r * sampled_);
     }
   }
 
@@ -129,6 +129,10 @@ class TilePairs {
   }
 
  private:
+  /// A pair that was drawn: the target's position in the order and the length of the prefix.
+  struct Sample {
+    std::int32_t place, prefix;
+  };
   struct Source {
     const FeatureRows& rows;
     std::int64_t begin, R;
@@ -143,11 +147,10 @@ class TilePairs {
   }
 
   /// `sampled_` pairs of a row: prefix a with probability omega_a (n - a) / c, then one of its targets.
-  void sample(Generator& random, std::int32_t n, std::int32_t* pairs) const {
+  void sample(Generator& random, std::int32_t n, Sample* pairs) const {
+    if (n == 0) return;
     const double total = share(n);
-    for (std::int64_t s = 0; s < sampled_; ++s, pairs += 2) {
-      pairs[0] = pairs[1] = -1;
-      if (n == 0) continue;
+    for (std::int64_t s = 0; s < sampled_; ++s) {
       double left = random.uniform() * total;
       std::int32_t chosen = 0;
       for (std::int32_t a = 0; a < n && left >= 0; ++a) {
@@ -155,9 +158,12 @@ class TilePairs {
         if (mass > 0) chosen = a;
         left -= mass;
       }
-      pairs[0] = chosen;
-      pairs[1] = chosen + static_cast<std::int32_t>(random.below(static_cast<std::uint64_t>(n - chosen)));
+      const auto behind = static_cast<std::uint64_t>(n - chosen);
+      pairs[s] = {chosen + static_cast<std::int32_t>(random.below(behind)), chosen};
     }
+    std::sort(pairs, pairs + sampled_, [](const Sample& x, const Sample& y) {
+      return x.place != y.place ? x.place < y.place : x.prefix < y.prefix;
+    });
   }
   /// Weight of all pairs of a row with n values.
   double share(std::int64_t n) const {
@@ -172,10 +178,12 @@ class TilePairs {
   void for_each_sample(std::int64_t r, std::int64_t t, const Visit& visit) const {
     const std::int32_t place = position_.ptr<std::int32_t>()[r * F + t];
     if (place < 0) return;
+    const Sample *first = sample_ + r * sampled_, *end = first + sampled_;
+    first = std::lower_bound(first, end, place,
+                             [](const Sample& pair, std::int32_t p) { return pair.place < p; });
+    if (first == end || first->place != place) return;
     const T weight = static_cast<T>(share(present(r)) / static_cast<double>(sampled_));
-    const std::int32_t* pairs = sample_.ptr<std::int32_t>() + r * sampled_ * 2;
-    for (std::int64_t s = 0; s < sampled_; ++s)
-      if (pairs[2 * s + 1] == place) visit(pairs[2 * s], weight);
+    for (; first != end && first->place == place; ++first) visit(first->prefix, weight);
   }
 
   std::int64_t push(const Source& s, std::int64_t r, std::int64_t t, std::int64_t prefix, T weight,
@@ -236,7 +244,7 @@ class TilePairs {
   const TensorView order_, count_, position_;  ///< (R, F), (R), (R, F) i32; position -1: absent
   TensorView index_, code_;                    ///< (pairs) i32
   TensorView mean_, log_sd_, x_, weight_;      ///< (pairs)
-  TensorView sample_;                          ///< (R sampled pairs, 2) i32: prefix, position of the target
+  Sample* sample_ = nullptr;                   ///< (R, sampled pairs), by place
   Target* targets_ = nullptr;
   std::int64_t prefixes_ = 0;
 };
