@@ -24,8 +24,11 @@ constexpr double tiny_ridge = 1e-8;         ///< keeps regressions on duplicate 
 struct Pattern {
   std::vector<Eigen::Index> present, absent;
   double rows = 0;
-  Vector sum;      // of the present entries over the rows
-  Matrix product;  // sum of x x' of the present entries
+  Vector sum;  // of the present entries over the rows
+
+  /// Sum of x x' of the present entries.
+  Matrix products() const { return rows > 1 ? product : Matrix(sum * sum.transpose()); }
+  Matrix product;  // empty for a single row: with many patterns most have no more, and F^2 numbers are many
 };
 
 struct Moments {
@@ -69,16 +72,16 @@ std::vector<Pattern> patterns_of(const Mat<const T>& x, const Vector& centre) {
       for (std::int64_t t = 0; t < x.cols; ++t)
         (key[static_cast<std::size_t>(t)] ? p.present : p.absent).push_back(t);
       p.sum = Vector::Zero(static_cast<Eigen::Index>(p.present.size()));
-      p.product = Matrix::Zero(p.sum.size(), p.sum.size());
     }
     row.resize(p.sum.size());
     for (Eigen::Index i = 0; i < row.size(); ++i) {
       const Eigen::Index t = p.present[static_cast<std::size_t>(i)];
       row[i] = static_cast<double>(x.row(r)[t]) - centre[t];
     }
+    if (p.rows == 1) p.product = p.products();
     p.rows += 1;
     p.sum += row;
-    p.product.template selfadjointView<Eigen::Lower>().rankUpdate(row);
+    if (p.rows > 1) p.product.template selfadjointView<Eigen::Lower>().rankUpdate(row);
   }
   std::vector<Pattern> patterns;
   for (auto& [unused, p] : found) {
@@ -93,7 +96,7 @@ Moments start(const std::vector<Pattern>& patterns, Eigen::Index F) {
   Vector n = Vector::Zero(F), squares = n;
   for (const Pattern& p : patterns) {
     n(p.present).array() += p.rows;
-    squares(p.present) += p.product.diagonal();
+    squares(p.present) += p.rows > 1 ? Vector(p.product.diagonal()) : Vector(p.sum.cwiseAbs2());
   }
   Moments m{Vector::Zero(F), Matrix::Zero(F, F)};
   m.covariance.diagonal() = squares.cwiseQuotient(n).cwiseMax(smallest_variance);
@@ -109,7 +112,8 @@ Moments improve(const std::vector<Pattern>& patterns, const Moments& m) {
   for (const Pattern& p : patterns) {
     rows += p.rows;
     sum(p.present) += p.sum;
-    product(p.present, p.present) += p.product;
+    const Matrix products = p.products();
+    product(p.present, p.present) += products;
     if (p.absent.empty()) continue;
     // Absent entries are `weights` x + `shift` and what the present ones leave open.
     const Matrix cross = m.covariance(p.absent, p.present);
@@ -121,7 +125,7 @@ Moments improve(const std::vector<Pattern>& patterns, const Moments& m) {
     }
     const Vector shift = m.mean(p.absent) - weights * m.mean(p.present);
     const Vector mapped = weights * p.sum;
-    const Matrix mixed = weights * p.product + shift * p.sum.transpose();
+    const Matrix mixed = weights * products + shift * p.sum.transpose();
     sum(p.absent) += mapped + p.rows * shift;
     product(p.absent, p.present) += mixed;
     product(p.present, p.absent) += mixed.transpose();

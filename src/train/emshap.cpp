@@ -23,6 +23,7 @@ using Json = nlohmann::ordered_json;
 constexpr std::int64_t fewest_pairs = 1000, most_rows = 4000;  // of the held-out pairs
 constexpr std::int64_t choice_pairs = 1000, gate_pairs = 500;
 constexpr std::int64_t base_rows = 100000;  // training rows that the Gaussian base is fitted on, at most
+constexpr std::int64_t base_tile = 1024;    // of them brought into model space at once
 
 /// A proposal and how it is trained.
 struct Candidate {
@@ -34,16 +35,21 @@ struct Candidate {
 
 /// Training rows in model space with NaN where a value is missing.
 GaussianBase fit_base(const FeatureSpace& space, const Tensor& raw, std::uint64_t seed) {
-  std::vector<std::int64_t> rows;
   const std::int64_t count = std::min(raw.rows(), base_rows);
-  for (std::int64_t i = 0; i < count; ++i) rows.push_back(i * raw.rows() / count);
+  Tensor x({count, space.features()}, DType::f32);
   DequantisedRows batch;
-  batch.fill(space, raw, rows, emshap_key(seed, RandomPurpose::dequantise, EmshapStream::held_out, 1));
-  Tensor x({count, space.features()}, DType::f64);
-  const float* from = batch.rows().x.ptr<float>();
-  const float* there = batch.observed().ptr<float>();
-  for (std::int64_t i = 0; i < x.elements(); ++i)
-    x.ptr<double>()[i] = there[i] > 0 ? from[i] : std::numeric_limits<double>::quiet_NaN();
+  std::vector<std::int64_t> rows;
+  for (std::int64_t begin = 0; begin < count; begin += base_tile) {
+    rows.clear();
+    for (std::int64_t i = begin; i < std::min(count, begin + base_tile); ++i)
+      rows.push_back(i * raw.rows() / count);
+    batch.fill(space, raw, rows, emshap_key(seed, RandomPurpose::dequantise, EmshapStream::held_out, 1));
+    const float* from = batch.rows().x.ptr<float>();
+    const float* there = batch.observed().ptr<float>();
+    float* to = x.ptr<float>() + begin * x.cols();
+    for (std::int64_t i = 0; i < batch.observed().elements(); ++i)
+      to[i] = there[i] > 0 ? from[i] : std::numeric_limits<float>::quiet_NaN();
+  }
   return GaussianBase::fit(x);
 }
 

@@ -106,6 +106,15 @@ TEST_CASE("EM ends where the likelihood of what is present is highest") {
     }
 }
 
+TEST_CASE("rows given twice count twice, also where no two lack the same entries") {
+  const std::vector<double> x = rows(40, 7, .4);
+  std::vector<double> twice = x;
+  twice.insert(twice.end(), x.begin(), x.end());
+  const GaussianBase once = GaussianBase::fit(tensor(x, 7)), both = GaussianBase::fit(tensor(twice, 7));
+  check_close("mean", both.mean, once.mean, {1e-9, 1e-9});
+  check_close("covariance", both.covariance, once.covariance, {1e-9, 1e-9});
+}
+
 TEST_CASE("a missing value that nothing depends on changes nothing else") {
   // The last row holds no value at all, another only its first feature.
   std::vector<double> x = rows(40, 3, 0);
