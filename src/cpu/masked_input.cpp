@@ -57,15 +57,16 @@ void masked_input(Context&, Mat<const T> x, Mat<const T> mask, Mat<const T> mu, 
                   Mat<const std::int32_t> code, Mat<const std::int32_t> offset, Mat<T> y) {
   const std::int64_t F = x.cols;
   for (std::int64_t r = 0; r < x.rows; ++r) {
-    const T* m = mask.row(r);
+    const T *m = mask.row(r), *from = x.row(r), *mean = mu.row(r), *spread = log_sd.row(r);
     T* to = y.row(r);
-    for (std::int64_t t = 0; t < F; ++t) {
-      const bool known = m[t] > T(.5);
-      to[t] = known ? x.row(r)[t] : T(0);
-      to[F + t] = known ? T(1) : T(0);
-      to[2 * F + t] = known ? T(0) : mu.row(r)[t];
-      to[3 * F + t] = known ? T(0) : log_sd.row(r)[t];
-    }
+    for_each_pack<T>(F, [&](auto at) EMSHAP_INLINE_LAMBDA {
+      using Value = NativePack<T>;
+      const auto known = at.load(m) > Value(T(.5));
+      at.store(to, math::select(known, at.load(from), Value()));
+      at.store(to + F, math::select(known, Value(T(1)), Value()));
+      at.store(to + 2 * F, math::select(known, Value(), at.load(mean)));
+      at.store(to + 3 * F, math::select(known, Value(), at.load(spread)));
+    });
     if (y.cols == 4 * F) continue;
     for (std::int64_t c = 4 * F; c < y.cols; ++c) to[c] = T(0);
     for (std::int64_t t = 0; t < F; ++t) {

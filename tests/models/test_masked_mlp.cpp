@@ -40,6 +40,24 @@ TEST_CASE("the masked MLP is trainable") {
   }
 }
 
+TEST_CASE("many draws of a row are the same as a few at a time") {
+  const auto p = make(5, DType::f32, 16, 3);
+  const ContractRows data = contract_rows(p->layout(), 3, DType::f32);
+  const FeatureRows row{data.x.view().rows(2, 1), data.code.view().rows(2, 1)};
+  const Tensor noise = contract_noise(600, 5, DType::f32);
+  Context ctx;
+  Draws all, part;
+  p->draw(ctx, row, data.mask.view().rows(2, 1), 600, noise, DrawMode::autoregressive, all);
+  for (const std::int64_t begin : {0, 200, 400}) {
+    p->draw(ctx, row, data.mask.view().rows(2, 1), 200, noise.view().rows(begin, 200),
+            DrawMode::autoregressive, part);
+    const double limit = ctx.backend() == Backend::cpu_eigen ? 1e-5 : 0;
+    check_close("x", part.x, all.x.view().rows(begin, 200), {limit, limit});
+    check_close("log q", part.log_q.view().reshaped({200, 1}),
+                all.log_q.view().reshaped({600, 1}).rows(begin, 200), {limit, limit});
+  }
+}
+
 TEST_CASE("it starts near the base, categories at their frequencies") {
   const auto p = make(6, DType::f64, 64, 5);
   const GaussianProposal base(p->layout(), p->options().base, DType::f64);

@@ -35,6 +35,7 @@ struct MaskedMlpOptions {
 /// 0.
 class EMSHAP_API MaskedMlp : public TrainableProposal {
  public:
+  struct Impl;
   /// Initialised by options.seed. Throws ConfigError for sizes below 1, a layout that does not fit or a base
   /// of another number of features.
   explicit MaskedMlp(const MaskedMlpOptions& options, DType dtype = DType::f32, Device device = {});
@@ -61,7 +62,6 @@ class EMSHAP_API MaskedMlp : public TrainableProposal {
              const RandomKey& key, TensorView loss) override;
 
  private:
-  struct Impl;
   MaskedMlpOptions options_;
   ParameterStore store_;
   std::unique_ptr<Impl> impl_;
