@@ -63,13 +63,15 @@ EMSHAP_INLINE void forward_row(const Input& input, const T* gh, const T* h, std:
       z[g] = input.gate(at, 1) + at.load(gh + H);
     }
 #pragma GCC unroll 4
-    for (int g = 0; g < packs; ++g) r[g] = math::sigmoid(r[g]);
-#pragma GCC unroll 4
-    for (int g = 0; g < packs; ++g) z[g] = math::sigmoid(z[g]);
+    for (int g = 0; g < packs; ++g) {
+      const auto rates = math::gru_rates(r[g], z[g]);
+      r[g] = rates.r;
+      z[g] = rates.z;
+    }
 #pragma GCC unroll 4
     for (int g = 0; g < packs; ++g) {
       const auto at = group.pack(g);
-      n[g] = math::tanh(math::mul_add(r[g], at.load(gh + 2 * H), input.gate(at, 2)));
+      n[g] = math::gru_tanh(math::mul_add(r[g], at.load(gh + 2 * H), input.gate(at, 2)));
     }
 #pragma GCC unroll 4
     for (int g = 0; g < packs; ++g) {

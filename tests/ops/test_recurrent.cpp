@@ -188,3 +188,28 @@ TEST_CASE("GRU ops refuse what does not fit") {
                        "gru_token_forward: tokens.feature of row 1 is 4, expected -1 to 3", ShapeError);
   CHECK_THROWS_AS(ops::gru_token_forward(ctx, {value.flat(), two, none}, wa, wb, fits, h, h, {}), ShapeError);
 }
+
+TEST_CASE("GRU gates in float are accurate over their whole range") {
+  for (const Backend level : levels()) {
+    Context ctx(level);
+    constexpr std::int64_t n = 4001;
+    Values gi(3 * n, 0.0), gh(3 * n, 0.0);
+    for (std::int64_t i = 0; i < n; ++i)  // dense near 0, out to 100
+      for (std::int64_t g = 0; g < 3; ++g) {
+        const double x = static_cast<double>(i - n / 2) / (n / 2);
+        gi[static_cast<std::size_t>(g * n + i)] = static_cast<double>(static_cast<float>(100 * x * x * x));
+      }
+    const Values h(n, 0.0);
+    Matrix next(1, n, DType::f32), gates(1, 4 * n, DType::f32);
+    ops::gru_forward(ctx, Matrix(gi, 1, 3 * n, DType::f32), Matrix(gh, 1, 3 * n, DType::f32),
+                     Matrix(h, 1, n, DType::f32), next, gates);
+    const Reference want(gi, gh, h, 1, n);
+    const Values got = gates.values();
+    const auto part = [&](const Values& v, std::size_t gate) {
+      return Values(v.begin() + static_cast<std::ptrdiff_t>(gate * n),
+                    v.begin() + static_cast<std::ptrdiff_t>((gate + 1) * n));
+    };
+    for (const std::size_t gate : {0, 1}) check_close(part(got, gate), part(want.gates, gate), 3e-38, 4e-7);
+    check_close(part(got, 2), part(want.gates, 2), 2e-7, 0);
+  }
+}
