@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# From nothing to a trained power predictor, its report and a verified ONNX file, on generated data.
+# From nothing to a trained power predictor and a density model of the metrics, their reports and verified ONNX files, on
+# generated data.
 set -euo pipefail
 
 usage() {
@@ -9,8 +10,8 @@ usage: scripts/demo.sh [--out DIR] [--build DIR] [--skip-build] [--bin DIR] [--q
   --build DIR    build folder (default: build/release)
   --skip-build   do not install packages and do not build
   --bin DIR      use the apps in this folder; implies --skip-build
-  --quick        little data and few epochs, to see that everything works
-  --no-verify    do not run ONNX Runtime on the exported file
+  --quick        little data and few steps, to see that everything works
+  --no-verify    do not run ONNX Runtime on the exported files
   --verify-only  only check the files of an earlier demo with ONNX Runtime
 TEXT
 }
@@ -22,13 +23,15 @@ verify=yes
 only_verify=no
 rows=20000
 epochs=60
+steps=5000
+energy_steps=1000
 while [ $# -gt 0 ]; do
   case "$1" in
     --out) out=${2?}; shift ;;
     --build) build=${2?}; shift ;;
     --skip-build) do_build=no ;;
     --bin) bin=${2?}; do_build=no; shift ;;
-    --quick) rows=3000; epochs=8 ;;
+    --quick) rows=3000; epochs=8; steps=150; energy_steps=50 ;;
     --no-verify) verify=no ;;
     --verify-only) only_verify=yes; do_build=no ;;
     -h | --help) usage; exit 0 ;;
@@ -88,13 +91,19 @@ show "$bin/emshap_datagen" --rows "$rows" --seed 42 --out "$data"
 did+=("made $rows rows of host metrics: $data")
 
 step "train"
-show "$bin/emshap_train" power --data "$data" --target power_consumption --target-unit W \
-  --out "$run" --epochs "$epochs" --seed 42 --overwrite
-did+=("trained a power predictor: $run")
+show "$bin/emshap_train" all --data "$data" --target power_consumption --target-unit W \
+  --out "$run" --power-epochs "$epochs" --max-steps "$steps" --energy-steps "$energy_steps" --seed 42 --overwrite
+did+=("trained a power predictor and a density model of the metrics: $run")
 
 step "evaluate"
 show "$bin/emshap_evaluate" --run "$run"
-did+=("measured it on the test rows: $run/metrics.json")
+did+=("measured both on the test rows: $run/evaluation/metrics.json")
+
+step "evaluate the ONNX files"
+show "$bin/emshap_evaluate" --emshap-path "$run/emshap_model.onnx" --power-predictor-path "$run/power_predictor.onnx" \
+  --data "$data" --split-file "$run/split.csv" --out "$out/onnx_evaluation" \
+  --baseline "$run/evaluation/metrics.json" --tolerance 0.0001
+did+=("measured the ONNX files on the same rows, with the same scores: $out/onnx_evaluation/metrics.json")
 
 step "export"
 show "$bin/emshap_export" --run "$run" --out "$out/power.onnx"
