@@ -100,8 +100,8 @@ class ConstantProposal : public Proposal {
                   Conditionals& out) const override {
     conditionals(ctx, rows, mask, out);
   }
-  void draw(Context&, const FeatureRows&, ConstTensorView, std::int64_t, ConstTensorView, DrawMode,
-            Draws&) const override {}
+  void draw(Context&, const FeatureRows&, ConstTensorView, std::int64_t, ConstTensorView, DrawMode, Draws&,
+            ConstTensorView) const override {}
 
  private:
   FeatureLayout layout_;
