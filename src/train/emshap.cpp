@@ -235,6 +235,11 @@ EmshapResult train_emshap(const EmshapJob& job, TeamPool& pool, RunDirectory* ru
   const EmshapOptions& o = job.options;
   if (pool.device().kind != DeviceKind::cpu)
     throw DeviceError("the emshap model is trained on the CPU; use --device cpu");
+  // The last steps need these: not after hours of training.
+  if (o.energy_draws < 1 || o.gate_draws < 1)
+    throw ConfigError(fmt::format(
+        "the energy network has {} draws a row in training and {} in the gate, expected at least 1 of each",
+        o.energy_draws, o.gate_draws));
   for (const auto& [level, text] : job.messages) sink.log(level, text);
   if (run != nullptr && resume) check_same_data(*run, EmshapFiles::model, job.table);
 

@@ -24,12 +24,11 @@ void DequantisedRows::fill(const FeatureSpace& space, const Tensor& raw, std::sp
 
 ProposalTask::ProposalTask(TrainableProposal& proposal, const FeatureSpace& space, const Tensor& raw,
                            const HeldOutPairs& held_out, const MaskingOptions& masking, EmshapStream stream)
-    : proposal_(proposal),
-      space_(space),
-      raw_(raw),
-      held_out_(held_out),
-      masking_(masking),
-      stream_(stream) {}
+    : proposal_(proposal), space_(space), raw_(raw), held_out_(held_out), masking_(masking), stream_(stream) {
+  // Not by the members of a team: lgamma writes to a global variable.
+  if (masking.kind != Masking::linear && masking.kind != Masking::progressive)
+    sizes_ = size_weights(masking, 0, 1, space.features());
+}
 
 void ProposalTask::prepare(int members, std::int64_t largest_batch) {
   members_ = std::vector<Member>(static_cast<std::size_t>(members));
@@ -40,9 +39,9 @@ void ProposalTask::prepare(int members, std::int64_t largest_batch) {
 void ProposalTask::step(Context& ctx, const ShardPlan& plan, const StepInfo& info, TensorView terms) {
   Member& m = members_[static_cast<std::size_t>(ctx.team().rank())];
   m.batch.fill(space_, raw_, info.rows, emshap_key(info.seed, RandomPurpose::dequantise, stream_, info.step));
-  if (m.sizes.empty() || masking_.kind == Masking::linear || masking_.kind == Masking::progressive)
-    m.sizes = size_weights(masking_, info.step, info.total_steps, space_.features());
-  proposal_.train(ctx, plan, {.rows = m.batch.rows(), .observed = m.batch.observed()}, m.sizes,
+  if (sizes_.empty()) m.sizes = size_weights(masking_, info.step, info.total_steps, space_.features());
+  proposal_.train(ctx, plan, {.rows = m.batch.rows(), .observed = m.batch.observed()},
+                  sizes_.empty() ? m.sizes : sizes_,
                   emshap_key(info.seed, RandomPurpose::masking, stream_, info.step), terms);
 }
 

@@ -39,13 +39,14 @@ class EMSHAP_API ProposalTask final : public TrainingTask {
  private:
   struct Member {
     DequantisedRows batch;
-    std::vector<double> sizes;
+    std::vector<double> sizes;  ///< of the step, where they follow a schedule
   };
   TrainableProposal& proposal_;
   const FeatureSpace& space_;
   const Tensor& raw_;
   const HeldOutPairs& held_out_;
   MaskingOptions masking_;
+  std::vector<double> sizes_;  ///< of every step; empty where they follow a schedule
   EmshapStream stream_;
   std::vector<Member> members_;
   std::vector<std::unique_ptr<Context>> contexts_;  ///< for validation

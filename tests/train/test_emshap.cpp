@@ -281,6 +281,18 @@ TEST_CASE("emshap: data that cannot be trained on") {
   CHECK_THROWS_AS(job_of("a,b\n", o), DataError);
 }
 
+TEST_CASE("emshap: options that only the energy needs are looked at before anything is trained") {
+  for (const bool gate : {false, true}) {
+    EmshapOptions o = quick();
+    (gate ? o.gate_draws : o.energy_draws) = 0;
+    const EmshapJob job = job_of(sample(300), o);
+    TeamPool pool(1);
+    Lines lines;
+    CHECK_THROWS_AS(train_emshap(job, pool, nullptr, false, {}, lines), ConfigError);
+    CHECK(lines.text.empty());
+  }
+}
+
 TEST_CASE("emshap: duplicate columns and columns of one value train") {
   std::string csv = "a,b,twin,one\n";
   Generator random({.seed = 3, .purpose = RandomPurpose::test});
