@@ -58,7 +58,7 @@ class Sampler {
 
   void draw(std::int64_t t, std::int64_t first, const Active& active, TensorView mean, TensorView log_sd,
             TensorView head) {
-    const std::int64_t n = active.n, F = out_.x.cols();
+    const std::int64_t n = active.size(), F = out_.x.cols();
     const bool shared = noise_.rows() == K_;
     const T* noise = noise_.ptr<T>() + 2 * t;
     const std::int64_t stride = noise_.row_stride();

@@ -26,7 +26,7 @@ void write_distributions(Context& ctx, Network<T>& net, std::int64_t t, std::int
   Tensor& table = categorical ? out.categorical : out.mixture;
   const std::int64_t width = categorical ? table.cols() : table.shape()[1] * O;
   const std::int64_t place = categorical ? offset : t * O;
-  for (std::int64_t i = 0; i < active.n; ++i)
+  for (std::int64_t i = 0; i < active.size(); ++i)
     std::copy(from + i * O, from + (i + 1) * O, table.ptr<T>() + (begin + active[i]) * width + place);
 }
 
@@ -48,7 +48,7 @@ void conditionals_on(Context& ctx, const SetGruOptions& o, const ParameterStore&
   const Workspace::Scope scope(ctx.workspace());
   const std::int64_t most = std::min(B, rows_of_tile);
   Network<T> net(ctx, o, store, impl, most);
-  Active active(scratch_i32(ctx, {most}));
+  Active active(ctx, most);
   const TensorView mu = net.make({most, F}), log_sd = net.make({most, F});
   const TensorView mean = net.make({most}), sd = net.make({most});
   const TensorView head = net.make({most * widest(o.layout, o.components)});
@@ -63,11 +63,11 @@ void conditionals_on(Context& ctx, const SetGruOptions& o, const ParameterStore&
       active.clear();
       for (std::int64_t r = 0; r < R; ++r) {
         if (in.is_known(begin + r, t)) continue;
-        mean.ptr<T>()[active.n] = mu.ptr<T>()[r * F + t];
-        sd.ptr<T>()[active.n] = log_sd.ptr<T>()[r * F + t];
+        mean.ptr<T>()[active.size()] = mu.ptr<T>()[r * F + t];
+        sd.ptr<T>()[active.size()] = log_sd.ptr<T>()[r * F + t];
         active.push(r);
       }
-      const std::int64_t n = active.n, O = net.outputs(t);
+      const std::int64_t n = active.size(), O = net.outputs(t);
       if (n == 0) continue;
       const TensorView raw = head.columns(0, n * O).reshaped({n, O});
       net.head(t, active.view(), net.vector(mean, n), net.vector(sd, n), state, raw);

@@ -16,19 +16,39 @@ inline bool known(double mask) {
   return mask > .5;
 }
 
-/// Rows of a tile that take part in a step, ascending.
+/// Rows of a tile that take part in a step, ascending. Neighbours that are known to have the same state share
+/// a leader, for which what depends on the state alone is computed.
 class Active {
  public:
-  explicit Active(TensorView memory) : index(memory), rows_(memory.ptr<std::int32_t>()) {}
-  TensorView index;  ///< (n) i32
-  std::int64_t n = 0;
-  void clear() { n = 0; }
-  void push(std::int64_t row) { rows_[n++] = static_cast<std::int32_t>(row); }
+  Active(Context& ctx, std::int64_t most)
+      : index_(scratch_i32(ctx, {most})),
+        leaders_(scratch_i32(ctx, {most})),
+        leader_of_(scratch_i32(ctx, {most})),
+        rows_(index_.ptr<std::int32_t>()),
+        leader_rows_(leaders_.ptr<std::int32_t>()),
+        numbers_(leader_of_.ptr<std::int32_t>()) {}
+
+  void clear() { n_ = leading_ = 0; }
+  /// `same`: the state is that of the row pushed before.
+  void push(std::int64_t row, bool same = false) {
+    rows_[n_] = static_cast<std::int32_t>(row);
+    if (!same) leader_rows_[leading_++] = static_cast<std::int32_t>(row);
+    numbers_[n_++] = static_cast<std::int32_t>(leading_ - 1);
+  }
+  std::int64_t size() const { return n_; }
   std::int32_t operator[](std::int64_t i) const { return rows_[i]; }
-  ConstTensorView view() const { return index.columns(0, n).reshaped({n}); }
+  ConstTensorView view() const { return index_.columns(0, n_).reshaped({n_}); }
+
+  bool shared() const { return leading_ < n_; }
+  std::int64_t leading() const { return leading_; }
+  ConstTensorView leaders() const { return leaders_.columns(0, leading_).reshaped({leading_}); }
+  /// (n): number of each row's leader.
+  ConstTensorView leader_of() const { return leader_of_.columns(0, n_).reshaped({n_}); }
 
  private:
-  std::int32_t* rows_;
+  const TensorView index_, leaders_, leader_of_;
+  std::int32_t *rows_, *leader_rows_, *numbers_;
+  std::int64_t n_ = 0, leading_ = 0;
 };
 
 /// The network on tiles of at most `most` rows; memory in the context's workspace.
@@ -48,6 +68,7 @@ class Network {
         next_(make({most, H})),
         u_(make({most, H})),
         gh_(make({most, 3 * H})),
+        leader_gh_(make({most, 3 * H})),
         value_(make({most})),
         feature_(scratch_i32(ctx, {most})),
         slot_(scratch_i32(ctx, {most})),
@@ -74,7 +95,7 @@ class Network {
   /// h of the active rows takes in feature t: x(row) and code(row) give its value.
   template <class X, class Code>
   void take_in(std::int64_t t, const Active& active, TensorView h, const X& x, const Code& code) {
-    const std::int64_t n = active.n;
+    const std::int64_t n = active.size();
     if (n == 0) return;
     T* values = value_.ptr<T>();
     std::int32_t* slots = slot_.ptr<std::int32_t>();
@@ -85,8 +106,15 @@ class Network {
     const TensorView from = all ? h : state_.rows(0, n);
     if (!all) ops::gather_rows(ctx_, h, active.view(), from);
     const TensorView gh = gh_.rows(0, n);
-    ops::linear_forward(ctx_, from, store_.value(impl_.id.weight_hh), store_.value(impl_.id.bias_hh),
-                        Activation::identity, gh);
+    if (active.shared()) {
+      const TensorView leaders = next_.rows(0, active.leading());
+      const TensorView found = leader_gh_.rows(0, active.leading());
+      ops::gather_rows(ctx_, h, active.leaders(), leaders);
+      recurrent_product(leaders, found);
+      ops::gather_rows(ctx_, found, active.leader_of(), gh);
+    } else {
+      recurrent_product(from, gh);
+    }
     ops::gru_token_forward(ctx_, {vector(value_, n), vector(feature_, n), vector(slot_, n)}, tokens_.wa,
                            tokens_.wb, gh, from, from, {});
     if (!all) ops::scatter_rows(ctx_, from, active.view(), h);
@@ -98,11 +126,12 @@ class Network {
     ops::linear_forward(ctx_, h, store_.value(impl_.id.state), {}, Activation::identity, state);
     return state;
   }
-  /// The same for the active rows of h.
+  /// The same for the leaders of the active rows of h.
   TensorView first_layer(ConstTensorView h, const Active& active) {
-    if (active.n == h.rows()) return first_layer(h);
-    ops::gather_rows(ctx_, h, active.view(), state_.rows(0, active.n));
-    return first_layer(state_.rows(0, active.n));
+    const std::int64_t n = active.leading();
+    if (n == h.rows()) return first_layer(h);
+    ops::gather_rows(ctx_, h, active.leaders(), state_.rows(0, n));
+    return first_layer(state_.rows(0, n));
   }
 
   /// out (n, outputs): raw head of feature t on rows `index` of `state`, with moments (n) of the base.
@@ -124,6 +153,10 @@ class Network {
   static TensorView vector(const TensorView& all, std::int64_t n) { return all.columns(0, n).reshaped({n}); }
 
  private:
+  void recurrent_product(ConstTensorView h, TensorView gh) {
+    ops::linear_forward(ctx_, h, store_.value(impl_.id.weight_hh), store_.value(impl_.id.bias_hh),
+                        Activation::identity, gh);
+  }
   ConstTensorView of_feature(const ConstTensorView& all, std::int64_t t) const {
     return all.columns(impl_.offsets[static_cast<std::size_t>(t)], categories(t)).reshaped({categories(t)});
   }
@@ -133,7 +166,7 @@ class Network {
   const SetGru::Impl& impl_;
   const std::int64_t F, H;
   const SetGruTokens tokens_;
-  const TensorView state_, next_, u_, gh_, value_, feature_, slot_, straight_;
+  const TensorView state_, next_, u_, gh_, leader_gh_, value_, feature_, slot_, straight_;
 };
 
 /// What the rows of a call are, with typed access.

@@ -21,8 +21,8 @@ class Walk {
         F(o.layout.features()),
         H(o.hidden),
         net_(ctx, o, store, impl, std::max(most_rows, most_draws)),
-        active_(scratch_i32(ctx, {std::max(most_rows, most_draws)})),
-        later_(scratch_i32(ctx, {most_draws})),
+        active_(ctx, std::max(most_rows, most_draws)),
+        later_(ctx, most_draws),
         sequence_(scratch_i32(ctx, {most_rows, F})),
         count_(scratch_i32(ctx, {most_rows})),
         known_(scratch_i32(ctx, {most_rows})),
@@ -36,6 +36,9 @@ class Walk {
         mean_(net_.make({most_draws, F})),
         active_mean_(net_.make({most_draws})),
         active_sd_(net_.make({most_draws})),
+        leader_mean_(net_.make({most_draws})),
+        leader_sd_(net_.make({most_draws})),
+        leader_head_(net_.make({most_draws * widest(o.layout, o.components)})),
         head_(net_.make({most_draws * widest(o.layout, o.components)})) {}
 
   Network<T>& net() { return net_; }
@@ -89,22 +92,31 @@ class Walk {
     later_.clear();
     const T *means = mean.ptr<T>(), *log_sds = log_sd_.ptr<T>(), *xs = x.ptr<T>();
     T *active_mean = active_mean_.ptr<T>(), *active_sd = active_sd_.ptr<T>();
+    T *leader_mean = leader_mean_.ptr<T>(), *leader_sd = leader_sd_.ptr<T>();
     for (std::int64_t r = 0; r < rows_; ++r) {
       if (!comes_now(r, t)) continue;
       const T log_sd = log_sds[r * F + next[r]];
       const bool goes_on = next[r] + 1 < count[r];
+      // Up to a row's first unknown feature all its draws are the same.
+      const bool fresh = next[r] == known_.ptr<std::int32_t>()[r];
       for (std::int64_t d = r * draws; d < (r + 1) * draws; ++d) {
-        active_mean[active_.n] = means[d * F + t];
-        active_sd[active_.n] = log_sd;
-        active_.push(d);
-        if (goes_on) later_.push(d);
+        const bool same = fresh && d > r * draws;
+        active_mean[active_.size()] = means[d * F + t];
+        active_sd[active_.size()] = log_sd;
+        active_.push(d, same);
+        leader_mean[active_.leading() - 1] = means[d * F + t];
+        leader_sd[active_.leading() - 1] = log_sd;
+        if (goes_on) later_.push(d, same);
       }
     }
-    const std::int64_t n = active_.n, O = net_.outputs(t);
+    const std::int64_t n = active_.size(), m = active_.leading(), O = net_.outputs(t);
     if (n == 0) return;
     const TensorView mu = net_.vector(active_mean_, n), sd = net_.vector(active_sd_, n);
     const TensorView raw = head_.columns(0, n * O).reshaped({n, O});
-    net_.head(t, net_.every(n), mu, sd, net_.first_layer(h, active_), raw);
+    const TensorView lead = active_.shared() ? leader_head_.columns(0, m * O).reshaped({m, O}) : raw;
+    net_.head(t, net_.every(m), net_.vector(leader_mean_, m), net_.vector(leader_sd_, m),
+              net_.first_layer(h, active_), lead);
+    if (active_.shared()) ops::gather_rows(ctx_, lead, active_.leader_of(), raw);
     visit(t, active_, mu, sd, raw);
     // Rows whose sequence does not stand at t are left as they are.
     std::int32_t* now = now_.ptr<std::int32_t>();
@@ -129,7 +141,8 @@ class Walk {
   Network<T> net_;
   Active active_, later_;
   const TensorView sequence_, count_, known_, position_, now_;
-  const TensorView mu_, spare_, gains_, log_sd_, h_, mean_, active_mean_, active_sd_, head_;
+  const TensorView mu_, spare_, gains_, log_sd_, h_, mean_, active_mean_, active_sd_, leader_mean_,
+      leader_sd_, leader_head_, head_;
   TensorView context_;
   std::int64_t rows_ = 0;
 };
