@@ -291,9 +291,24 @@ std::map<std::string, Tensor> run_onnx(const OnnxModel& model,
       throw ConfigError(fmt::format("{}: input '{}' is not given", model.file(), input.name));
     values[input.name] = from_tensor(given->second);
   }
-  for (const onnx::NodeProto& node : OnnxMessage::of(model).graph().node()) {
+  // Values go with their last reader: an unrolled graph would keep a matrix for each of its steps.
+  const auto& nodes = OnnxMessage::of(model).graph().node();
+  std::unordered_map<std::string, const onnx::NodeProto*> last;
+  for (const onnx::NodeProto& node : nodes) {
+    for (const std::string& name : node.output()) last[name] = &node;  // of values that nobody reads
+    for (const std::string& name : node.input()) last[name] = &node;
+  }
+  for (const OnnxValue& output : model.outputs()) last.erase(output.name);
+  const auto forget = [&](const onnx::NodeProto& node, const auto& names) {
+    for (const std::string& name : names)
+      if (const auto found = last.find(name); found != last.end() && found->second == &node)
+        values.erase(name);
+  };
+  for (const onnx::NodeProto& node : nodes) {
     try {
       run_node(node, values);
+      forget(node, node.input());
+      forget(node, node.output());
     } catch (const std::exception& error) {
       throw IoError(
           fmt::format("{}: node '{}' ({}): {}", model.file(), node.name(), node.op_type(), error.what()));
