@@ -158,6 +158,10 @@ TEST_CASE("set-GRU: rows do not depend on the rows beside them") {
         f.model.draw(ctx, row, mask, 7, noise.view().rows(b * 7, 7), mode, one);
         check_same_bits("x", to_doubles(one.x), to_doubles(all.x.view().rows(b * 7, 7)));
         check_same_bits("log_q", to_doubles(one.log_q), to_doubles(all.log_q.view().columns(b * 7, 7)));
+        for (std::int64_t k = 0; k < 7; ++k) {  // and a draw not on those beside it
+          f.model.draw(ctx, row, mask, 1, noise.view().rows(b * 7 + k, 1), mode, one);
+          check_same_bits("x", to_doubles(one.x), to_doubles(all.x.view().rows(b * 7 + k, 1)));
+        }
         f.model.conditionals(ctx, row, mask, alone);
         check_same_bits("mixture", to_doubles(alone.mixture),
                         to_doubles(q.mixture.view().reshaped({60, F * 6}).rows(b, 1)));
