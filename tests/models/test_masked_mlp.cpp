@@ -1,5 +1,7 @@
 #include "emshap/models/masked_mlp.h"
 
+#include <Eigen/Dense>
+
 #include "emshap/models/gaussian_proposal.h"
 #include "emshap/ops/optimizer.h"
 #include "trainable_contract.h"
@@ -55,6 +57,81 @@ TEST_CASE("many draws of a row are the same as a few at a time") {
     check_close("x", part.x, all.x.view().rows(begin, 200), {limit, limit});
     check_close("log q", part.log_q.view().reshaped({200, 1}),
                 all.log_q.view().reshaped({600, 1}).rows(begin, 200), {limit, limit});
+  }
+}
+
+TEST_CASE("conditionals are the formulas of the header, from the parameters by name") {
+  const std::int64_t F = 5, H = 6, C = 2;
+  const auto p = make(F, DType::f64, H, C);
+  randomise_parameters(p->store());
+  const ContractRows data = contract_rows(p->layout(), 12, DType::f64);
+  const FeatureLayout& layout = p->layout();
+  const std::int64_t V = layout.total_categories();
+  Context ctx;
+  Conditionals q, base;
+  p->conditionals(ctx, data.rows(), data.mask, q);
+  GaussianProposal(FeatureLayout::numeric(F), p->options().base, DType::f64)
+      .conditionals(ctx, data.rows(), data.mask, base);
+
+  using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+  std::vector<std::vector<double>> kept;
+  const auto weight = [&](const std::string& name, std::int64_t rows, std::int64_t cols) -> Matrix {
+    kept.push_back(p->store().get(p->store().find(name)));
+    return Eigen::Map<const Matrix>(kept.back().data(), rows, cols);
+  };
+  const std::vector<double> x = to_doubles(data.x), mask = to_doubles(data.mask),
+                            moments = to_doubles(base.mixture);
+  for (std::int64_t b = 0; b < 12; ++b) {
+    Eigen::RowVectorXd z = Eigen::RowVectorXd::Zero(4 * F + V);
+    const auto offset = layout.offsets();
+    for (std::int64_t t = 0; t < F; ++t) {
+      const auto i = static_cast<std::size_t>(b * F + t);
+      const std::int32_t code = data.code.ptr<std::int32_t>()[i];
+      if (mask[i] == 1) {
+        z[t] = x[i];
+        z[F + t] = 1;
+        if (code >= 0) z[4 * F + offset[static_cast<std::size_t>(t)] + code] = 1;
+      } else {
+        z[2 * F + t] = moments[3 * i + 1];
+        z[3 * F + t] = moments[3 * i + 2];
+      }
+    }
+    Eigen::RowVectorXd h =
+        (z * weight("input.linear.weight", 4 * F + V, H) + weight("input.linear.bias", 1, H)).cwiseMax(0);
+    for (const std::string block : {"block0", "block1"}) {
+      const Eigen::RowVectorXd u =
+          (h * weight(block + ".first.linear.weight", H, H) + weight(block + ".first.linear.bias", 1, H))
+              .cwiseMax(0);
+      h += u * weight(block + ".second.weight", H, H) + weight(block + ".second.bias", 1, H);
+    }
+    h = h.cwiseMax(0);
+    check_close("context", slice(q.context, b), std::span(h.data(), static_cast<std::size_t>(H)),
+                {1e-12, 1e-12});
+    const Eigen::RowVectorXd heads =
+        h * weight("mixture.weight", H, 3 * C * F) + weight("mixture.bias", 1, 3 * C * F);
+    const Eigen::RowVectorXd logits = h * weight("category.weight", H, V) + weight("category.bias", 1, V);
+    std::vector<double> mixture, categorical;
+    for (std::int64_t t = 0; t < F; ++t) {
+      const auto i = static_cast<std::size_t>(b * F + t);
+      const Eigen::ArrayXd head = heads.segment(3 * C * t, 3 * C).transpose();
+      const double mu = moments[3 * i + 1], s = std::exp(moments[3 * i + 2]);
+      const bool numeric = mask[i] == 0 && !layout.categorical(t);
+      for (std::int64_t c = 0; c < C; ++c)
+        mixture.push_back(numeric ? head[c] - std::log(head.head(C).exp().sum()) : 0);
+      for (std::int64_t c = 0; c < C; ++c) mixture.push_back(numeric ? mu + s * head[C + c] : 0);
+      for (std::int64_t c = 0; c < C; ++c)
+        mixture.push_back(numeric ? std::log(s * (std::log1p(std::exp(head[2 * C + c])) + 1e-3)) : 0);
+      const std::int64_t at = offset[static_cast<std::size_t>(t)],
+                         n = layout.categories[static_cast<std::size_t>(t)];
+      for (std::int64_t v = 0; v < n; ++v)
+        categorical.push_back(
+            mask[i] == 1
+                ? 0
+                : std::log(.99 * std::exp(logits[at + v]) / logits.segment(at, n).array().exp().sum() +
+                           .01 * layout.frequencies[static_cast<std::size_t>(at + v)]));
+    }
+    check_close("mixture", slice(q.mixture, b), mixture, {1e-9, 1e-9});
+    check_close("categorical", slice(q.categorical, b), categorical, {1e-9, 1e-9});
   }
 }
 
