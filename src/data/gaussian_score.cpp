@@ -61,24 +61,28 @@ Marginal marginal(const Gaussian& g, const Present& present) {
 
 double gaussian_score(const ScoreRows& train, const ScoreRows& test) {
   const Gaussian g = fit(train);
-  std::map<Present, Marginal> patterns;
-  double sum = 0, entries = 0;
+  const auto row_of = [&](std::size_t r) { return test.values.data() + r * test.width; };
+  std::map<Present, std::vector<std::size_t>> patterns;
   Present present(test.width);
   for (std::size_t r = 0; r < test.rows(); ++r) {
-    const double* row = test.values.data() + r * test.width;
-    for (std::size_t t = 0; t < test.width; ++t) present[t] = !std::isnan(row[t]);
-    auto found = patterns.find(present);
-    if (found == patterns.end()) found = patterns.emplace(present, marginal(g, present)).first;
-    const Marginal& m = found->second;
+    for (std::size_t t = 0; t < test.width; ++t) present[t] = !std::isnan(row_of(r)[t]);
+    patterns[present].push_back(r);
+  }
+  // One factor at a time: with many patterns they would be more than the data.
+  double sum = 0, entries = 0;
+  for (const auto& [pattern, rows] : patterns) {
+    const Marginal m = marginal(g, pattern);
     if (m.at.empty()) continue;
     Eigen::VectorXd d(static_cast<Index>(m.at.size()));
-    for (Index i = 0; i < d.size(); ++i) {
-      const Index t = m.at[static_cast<std::size_t>(i)];
-      d(i) = row[t] - g.mean(t);
+    for (const std::size_t r : rows) {
+      for (Index i = 0; i < d.size(); ++i) {
+        const Index t = m.at[static_cast<std::size_t>(i)];
+        d(i) = row_of(r)[t] - g.mean(t);
+      }
+      m.factor.matrixL().solveInPlace(d);
+      sum += m.log_normaliser - .5 * d.squaredNorm();
+      entries += static_cast<double>(d.size());
     }
-    m.factor.matrixL().solveInPlace(d);
-    sum += m.log_normaliser - .5 * d.squaredNorm();
-    entries += static_cast<double>(d.size());
   }
   return entries > 0 ? sum / entries : 0;
 }

@@ -23,7 +23,9 @@ using Json = nlohmann::ordered_json;
 constexpr std::int64_t fewest_pairs = 1000, most_rows = 4000;  // of the held-out pairs
 constexpr std::int64_t choice_pairs = 1000, gate_pairs = 500;
 constexpr std::int64_t base_rows = 100000;  // training rows that the Gaussian base is fitted on, at most
-constexpr std::int64_t base_tile = 1024;    // of them brought into model space at once
+/// With missing values, where a round of EM takes about F^3 steps a row: rows times F^2, and rows at least.
+constexpr std::int64_t em_work = 20000000, fewest_em_rows = 2000;
+constexpr std::int64_t base_tile = 1024;  // of them brought into model space at once
 
 /// A proposal and how it is trained.
 struct Candidate {
@@ -35,8 +37,13 @@ struct Candidate {
 
 /// Training rows in model space with NaN where a value is missing.
 GaussianBase fit_base(const FeatureSpace& space, const Tensor& raw, std::uint64_t seed) {
-  const std::int64_t count = std::min(raw.rows(), base_rows);
-  Tensor x({count, space.features()}, DType::f32);
+  const std::int64_t features = space.features();
+  const bool missing = std::any_of(space.columns().begin(), space.columns().end(),
+                                   [](const FeatureColumn& c) { return c.may_be_missing; });
+  const std::int64_t most =
+      missing ? std::clamp(em_work / (features * features), fewest_em_rows, base_rows) : base_rows;
+  const std::int64_t count = std::min(raw.rows(), most);
+  Tensor x({count, features}, DType::f32);
   DequantisedRows batch;
   std::vector<std::int64_t> rows;
   for (std::int64_t begin = 0; begin < count; begin += base_tile) {
