@@ -317,6 +317,23 @@ TEST_CASE("the absolute form: E = 3 sum |x| is a product of Laplace densities, k
           want += std::log(1.5) - 3 * std::abs(d.x.ptr<double>()[b * F + t]);
       CHECK(std::abs(s.log_density[static_cast<std::size_t>(b)] - want) < .1);
     }
+    // Completions hold values for missing features too; their weights are those of the others.
+    for (const DrawMode mode : {DrawMode::autoregressive, DrawMode::one_shot}) {
+      SamplingOptions o = sampling(4000);
+      o.mode = mode;
+      WeightedDraws drawn;
+      m.draw(ctx, d.query(true), o, drawn);
+      for (std::int64_t b = 0; b < d.B; ++b) {
+        CAPTURE(b);
+        CAPTURE(static_cast<int>(mode));
+        double want = 0;
+        for (std::int64_t t = 0; t < F; ++t) {
+          if (d.target.ptr<double>()[b * F + t] > 0) want -= std::log(1.5);
+          if (d.mask.ptr<double>()[b * F + t] > 0) want -= 3 * std::abs(d.x.ptr<double>()[b * F + t]);
+        }
+        CHECK(std::abs(drawn.summary.ptr<double>()[3 * b] - want) < .1);
+      }
+    }
   }
 }
 
