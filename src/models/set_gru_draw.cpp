@@ -112,9 +112,9 @@ void draw_one_by_one(Context& ctx, const SetGruOptions& o, const ParameterStore&
   const Workspace::Scope scope(ctx.workspace());
   const std::int64_t part = std::min(K, rows_of_tile);
   const std::int64_t most_rows =
-      std::min(B, std::max<std::int64_t>(1, rows_of_tile / std::max<std::int64_t>(1, K)));
-  Walk<T> walk(ctx, o, store, impl, most_rows, std::max<std::int64_t>(1, most_rows * part));
-  Sampler<T> sampler(ctx, impl, walk.net(), noise, K, std::max<std::int64_t>(1, most_rows * part), out);
+      std::min({B, rows_with_gains(F), std::max<std::int64_t>(1, rows_of_tile / K)});
+  Walk<T> walk(ctx, o, store, impl, most_rows, most_rows * part);
+  Sampler<T> sampler(ctx, impl, walk.net(), noise, K, most_rows * part, out);
   const bool categorical = out.code.elements() > 0;
   for (std::int64_t begin = 0; begin < B; begin += most_rows) {
     const std::int64_t R = std::min(most_rows, B - begin);

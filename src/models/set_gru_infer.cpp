@@ -84,7 +84,7 @@ void sequential_on(Context& ctx, const SetGruOptions& o, const ParameterStore& s
   prepare_output(ctx, o, B, store.dtype(), out);
   if (B == 0) return;
   const Workspace::Scope scope(ctx.workspace());
-  const std::int64_t most = std::min(B, rows_of_tile);
+  const std::int64_t most = std::min(B, rows_with_gains(F));
   Walk<T> walk(ctx, o, store, impl, most, most);
   const TensorView x = walk.net().make({most, F});
   const auto wanted = [&](std::int64_t r, std::int64_t t) {

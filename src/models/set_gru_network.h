@@ -10,7 +10,12 @@
 
 namespace emshap::set_gru {
 
-inline constexpr std::int64_t rows_of_tile = 96;  ///< stay in the L2 cache through all steps
+inline constexpr std::int64_t rows_of_tile = 256;  ///< or draws; they stay in the L2 cache through all steps
+
+/// Rows whose gains (F, F) are held at once: at most 2^20 numbers.
+inline std::int64_t rows_with_gains(std::int64_t features) {
+  return std::clamp<std::int64_t>((std::int64_t{1} << 20) / (features * features), 1, rows_of_tile);
+}
 
 inline bool known(double mask) {
   return mask > .5;
