@@ -65,29 +65,35 @@ class SetGruStep {
     double loss = 0;
     const RandomKey key{
         .seed = 3, .purpose = RandomPurpose::masking, .step = static_cast<std::uint64_t>(step_)};
-    pool_.run(x_.rows(), [&](Context& ctx, const ShardPlan& plan) {
-      Member& m = members_[static_cast<std::size_t>(ctx.team().rank())];
-      ParameterStore& store = model_.store();
-      m.loss.ensure({1}, DType::f32);
-      store.clear_gradients(ctx);
-      const ProposalBatch batch{{x_.view().rows(plan.row_begin, plan.local_rows), {}},
-                                ones_.view().rows(plan.row_begin, plan.local_rows)};
-      model_.train(ctx, plan, batch, sizes_, key, m.loss);
-      ops::adam_step(ctx, {.learning_rate = 3e-3}, step_, store.flat_gradients(), ConstTensorView(),
-                     ConstTensorView(), store.flat_values(), store.flat_moment1(), store.flat_moment2());
-      if (ctx.team().rank() == 0) loss = m.loss.ptr<float>()[0];
-    });
+    pool_.run(
+        x_.rows(),
+        [&](Context& ctx, const ShardPlan& plan) {
+          Member& m = members_[static_cast<std::size_t>(ctx.team().rank())];
+          ParameterStore& store = model_.store();
+          m.loss.ensure({1}, DType::f32);
+          store.clear_gradients(ctx);
+          const ProposalBatch batch{{x_.view().rows(plan.row_begin, plan.local_rows), {}},
+                                    ones_.view().rows(plan.row_begin, plan.local_rows)};
+          model_.train(ctx, plan, batch, sizes_, key, m.loss);
+          ops::adam_step(ctx, {.learning_rate = 3e-3}, step_, store.flat_gradients(), ConstTensorView(),
+                         ConstTensorView(), store.flat_values(), store.flat_moment1(), store.flat_moment2());
+          if (ctx.team().rank() == 0) loss = m.loss.ptr<float>()[0];
+        },
+        ShardPlan::fine_quantum(x_.rows()));
     return loss;
   }
 
   void draw() {
-    pool_.run(x_.rows(), [&](Context& ctx, const ShardPlan& plan) {
-      Member& m = members_[static_cast<std::size_t>(ctx.team().rank())];
-      model_.draw(ctx, {x_.view().rows(plan.row_begin, plan.local_rows), {}},
-                  zeros_.view().rows(plan.row_begin, plan.local_rows), K,
-                  noise_.view().rows(plan.row_begin * K, plan.local_rows * K), DrawMode::autoregressive,
-                  m.draws);
-    });
+    pool_.run(
+        x_.rows(),
+        [&](Context& ctx, const ShardPlan& plan) {
+          Member& m = members_[static_cast<std::size_t>(ctx.team().rank())];
+          model_.draw(ctx, {x_.view().rows(plan.row_begin, plan.local_rows), {}},
+                      zeros_.view().rows(plan.row_begin, plan.local_rows), K,
+                      noise_.view().rows(plan.row_begin * K, plan.local_rows * K), DrawMode::autoregressive,
+                      m.draws);
+        },
+        ShardPlan::fine_quantum(x_.rows()));
   }
 
   double train_flop() const {

@@ -95,7 +95,7 @@ struct TeamPool::Impl {
   std::atomic<int> running{0};
   std::atomic<bool> stop{false};
   int members = 0;
-  std::int64_t rows = 0;
+  std::int64_t rows = 0, quantum = ShardPlan::row_quantum;
   const std::function<void(Context&, const ShardPlan&)>* body = nullptr;
   std::mutex mutex;
   std::condition_variable wake;
@@ -125,7 +125,7 @@ struct TeamPool::Impl {
   void member(int rank) {
     Context& context = *contexts[static_cast<std::size_t>(rank)];
     context.team_ = Team(state.get(), rank, members);
-    context.batch_ = ShardPlan::make(rows, rank, members);
+    context.batch_ = ShardPlan::make(rows, rank, members, quantum);
     context.in_team_ = true;
     const ShardPlan plan = context.batch_;
     try {
@@ -158,11 +158,13 @@ struct TeamPool::Impl {
     }
   }
 
-  void run(std::int64_t batch_rows, const std::function<void(Context&, const ShardPlan&)>& what) {
-    const auto shards = ShardPlan::make(batch_rows, 0, 1).total_shards;
+  void run(std::int64_t batch_rows, const std::function<void(Context&, const ShardPlan&)>& what,
+           std::int64_t shard_quantum) {
+    const auto shards = ShardPlan::make(batch_rows, 0, 1, shard_quantum).total_shards;
     members = static_cast<int>(std::max<std::int64_t>(
         1, std::min<std::int64_t>(shards, static_cast<std::int64_t>(contexts.size()))));
     rows = batch_rows;
+    quantum = shard_quantum;
     body = &what;
     error = nullptr;
     state->aborted.store(false, std::memory_order_relaxed);
@@ -206,8 +208,9 @@ Context& TeamPool::main() {
 Context& TeamPool::context(int rank) {
   return *impl_->contexts.at(static_cast<std::size_t>(rank));
 }
-void TeamPool::run(std::int64_t rows, const std::function<void(Context&, const ShardPlan&)>& body) {
-  impl_->run(rows, body);
+void TeamPool::run(std::int64_t rows, const std::function<void(Context&, const ShardPlan&)>& body,
+                   std::int64_t quantum) {
+  impl_->run(rows, body, quantum);
 }
 
 }  // namespace emshap

@@ -33,6 +33,7 @@ class EMSHAP_API ProposalTask final : public TrainingTask {
   std::int64_t training_rows() const override { return raw_.rows(); }
   std::int64_t validation_rows() const override { return held_out_.count(); }
   void prepare(int members, std::int64_t largest_batch) override;
+  std::int64_t row_quantum(std::int64_t rows) const override { return ShardPlan::fine_quantum(rows); }
   void step(Context& ctx, const ShardPlan& plan, const StepInfo& info, TensorView terms) override;
   void validate(TeamPool& pool, std::span<double> terms) override;
 

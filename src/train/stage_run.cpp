@@ -179,7 +179,7 @@ void StageRun::step(History& history, ProgressSink& sink) {
   }
   const std::int64_t rows = batches_.end(position_) - batches_.begin(position_);
   last_rate_ = options_.adam.learning_rate * schedule_.factor(step_);
-  pool_.run(rows, body_);
+  pool_.run(rows, body_, task_.row_quantum(rows));
   account(rows);
   ++step_;
   ++position_;

@@ -11,6 +11,9 @@
 namespace emshap {
 
 void TrainingTask::prepare(int, std::int64_t) {}
+std::int64_t TrainingTask::row_quantum(std::int64_t) const {
+  return ShardPlan::row_quantum;
+}
 void TrainingTask::save(CheckpointWriter&) const {}
 void TrainingTask::load(const CheckpointReader&) {}
 

@@ -10,32 +10,56 @@
 using namespace emshap;
 
 TEST_CASE("shard plans cover every row once and do not depend on the team") {
-  for (const std::int64_t rows : {0, 1, 63, 64, 65, 256, 2048, 2049, 4096, 100000}) {
-    const ShardPlan whole = ShardPlan::make(rows, 0, 1);
-    CHECK(whole.total_shards <= 32);
-    for (const int size : {1, 2, 3, 7}) {
-      std::int64_t next_row = 0, next_shard = 0;
-      for (int rank = 0; rank < size; ++rank) {
-        const ShardPlan p = ShardPlan::make(rows, rank, size);
-        CHECK(p.shard_rows == whole.shard_rows);
-        CHECK(p.total_shards == whole.total_shards);
-        CHECK(p.row_begin == next_row);
-        CHECK(p.first_shard == next_shard);
-        std::int64_t local = 0;
-        for (std::int64_t i = 0; i < p.local_shards; ++i) {
-          const Shard s = p.shard(i);
-          CHECK(s.begin == local);
-          CHECK(s.rows > 0);
-          local += s.rows;
+  for (const std::int64_t quantum : {64, 16})
+    for (const std::int64_t rows : {0, 1, 63, 64, 65, 256, 2048, 2049, 4096, 100000}) {
+      const ShardPlan whole = ShardPlan::make(rows, 0, 1, quantum);
+      CHECK(whole.shard_rows % quantum == 0);
+      CHECK(whole.total_shards <= 32);
+      for (const int size : {1, 2, 3, 7}) {
+        std::int64_t next_row = 0, next_shard = 0;
+        for (int rank = 0; rank < size; ++rank) {
+          const ShardPlan p = ShardPlan::make(rows, rank, size, quantum);
+          CHECK(p.shard_rows == whole.shard_rows);
+          CHECK(p.total_shards == whole.total_shards);
+          CHECK(p.row_begin == next_row);
+          CHECK(p.first_shard == next_shard);
+          std::int64_t local = 0;
+          for (std::int64_t i = 0; i < p.local_shards; ++i) {
+            const Shard s = p.shard(i);
+            CHECK(s.begin == local);
+            CHECK(s.rows > 0);
+            local += s.rows;
+          }
+          CHECK(local == p.local_rows);
+          next_row += p.local_rows;
+          next_shard += p.local_shards;
         }
-        CHECK(local == p.local_rows);
-        next_row += p.local_rows;
-        next_shard += p.local_shards;
+        CHECK(next_row == rows);
+        CHECK(next_shard == whole.total_shards);
       }
-      CHECK(next_row == rows);
-      CHECK(next_shard == whole.total_shards);
     }
+}
+
+TEST_CASE("a finer quantum lets more members share a small batch") {
+  for (const auto& [rows, shards] : {std::pair<std::int64_t, std::int64_t>{0, 0},
+                                     {1, 1},
+                                     {16, 1},
+                                     {32, 2},
+                                     {64, 4},
+                                     {128, 4},
+                                     {200, 4},
+                                     {256, 4},
+                                     {4096, 32}}) {
+    CAPTURE(rows);
+    CHECK(ShardPlan::make(rows, 0, 1, ShardPlan::fine_quantum(rows)).total_shards == shards);
   }
+  TeamPool pool(2);
+  std::atomic<int> members = 0;
+  const auto count = [&](Context& ctx, const ShardPlan&) { members = ctx.team().size(); };
+  pool.run(32, count);
+  CHECK(members == 1);
+  pool.run(32, count, 16);
+  CHECK(members == 2);
 }
 
 TEST_CASE("members exchange pointers and see each other's writes") {

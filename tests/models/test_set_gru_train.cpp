@@ -28,15 +28,19 @@ struct Step {
   std::vector<double> gradient;
 };
 
-Step train(SetGru& model, TeamPool& pool, const SetGruRows& rows, const std::vector<double>& sizes) {
+Step train(SetGru& model, TeamPool& pool, const SetGruRows& rows, const std::vector<double>& sizes,
+           std::int64_t quantum = ShardPlan::row_quantum) {
   Step step;
   model.prepare(pool.threads(), rows.x.rows());
-  pool.run(rows.x.rows(), [&](Context& ctx, const ShardPlan& plan) {
-    model.store().clear_gradients(ctx);
-    Tensor loss({1}, model.dtype());
-    model.train(ctx, plan, rows.batch(plan), sizes, key, loss);
-    if (ctx.team().rank() == 0) step.loss = to_doubles(loss)[0];
-  });
+  pool.run(
+      rows.x.rows(),
+      [&](Context& ctx, const ShardPlan& plan) {
+        model.store().clear_gradients(ctx);
+        Tensor loss({1}, model.dtype());
+        model.train(ctx, plan, rows.batch(plan), sizes, key, loss);
+        if (ctx.team().rank() == 0) step.loss = to_doubles(loss)[0];
+      },
+      quantum);
   step.gradient = to_doubles(model.store().flat_gradients());
   return step;
 }
@@ -146,7 +150,7 @@ TEST_CASE("set-GRU: the same bits for any number of threads") {
         TeamPool pool(threads, level);
         SetGru model(set_gru_options(mixed), dtype);
         const SetGruRows rows = set_gru_rows(model.layout(), 300, dtype, .1);
-        const Step step = train(model, pool, rows, uniform_sizes(5));
+        const Step step = train(model, pool, rows, uniform_sizes(5), 16);
         if (threads == 1) first = step;
         CHECK(step.loss == first.loss);
         check_same_bits("gradient", step.gradient, first.gradient);

@@ -42,9 +42,13 @@ struct ShardPlan {
     return {first_shard + i, begin, left < shard_rows ? left : shard_rows};
   }
 
-  /// The plan of member `rank` of `size` for a batch of `rows` rows: at most 32 shards of a multiple of 64
-  /// rows.
-  static EMSHAP_API ShardPlan make(std::int64_t rows, int rank, int size);
+  static constexpr std::int64_t row_quantum = 64;  ///< whole register tiles, whole cache lines
+  /// The plan of member `rank` of `size` for a batch of `rows` rows: at most 32 shards of a multiple of
+  /// `quantum` rows.
+  static EMSHAP_API ShardPlan make(std::int64_t rows, int rank, int size, std::int64_t quantum = row_quantum);
+  /// A quantum for steps that take long per row and meet only once: 16 to 64 rows, so that up to four members
+  /// share a batch of 64 rows.
+  static EMSHAP_API std::int64_t fine_quantum(std::int64_t rows);
   /// The same plan with every row standing for `factor` consecutive rows (e.g. 17 energy rows a sample).
   ShardPlan times(std::int64_t factor) const;
 };
@@ -173,8 +177,9 @@ class EMSHAP_API TeamPool {
   /// Runs body(context, plan) on a team for a batch of `rows` rows, each member with its local rows; uses no
   /// more members than there are shards. An exception of a member is thrown here once all have stopped; a
   /// member that throws releases the others from their barriers. One run at a time: not from several threads
-  /// and not from within `body`.
-  void run(std::int64_t rows, const std::function<void(Context&, const ShardPlan&)>& body);
+  /// and not from within `body`. Shards are multiples of `quantum` rows.
+  void run(std::int64_t rows, const std::function<void(Context&, const ShardPlan&)>& body,
+           std::int64_t quantum = ShardPlan::row_quantum);
 
  private:
   struct Impl;

@@ -49,6 +49,8 @@ class EMSHAP_API TrainingTask {
   virtual std::int64_t validation_rows() const = 0;
   /// Called once before the first step: at most `members` team members and `largest_batch` rows.
   virtual void prepare(int members, std::int64_t largest_batch);
+  /// Shards of a batch of `rows` rows are multiples of this many rows; the same for any number of threads.
+  virtual std::int64_t row_quantum(std::int64_t rows) const;
   /// Forward and backward on this member's rows (plan.local_rows == info.rows.size()). Gradients of the whole
   /// batch are added to the store; `terms` (T), of the store's type, on the context's device and private to
   /// the member, receives the loss terms of the whole batch, the same bits for every member.
