@@ -43,7 +43,8 @@ struct Draws {
 
 enum class DrawMode : std::uint8_t {
   autoregressive,  ///< x_t ~ q(. | x_S, draws before t)
-  one_shot,        ///< x_t ~ q(. | x_S), independent given x_S: cheap; the energy makes up for part of it
+  one_shot,  ///< x_t ~ q(. | x_S), independent given x_S: cheap, but what q says of features together is
+             ///< lost; an energy trained on autoregressive draws does not bring it back
 };
 
 class EMSHAP_API Proposal {
