@@ -49,6 +49,8 @@ std::vector<DensityBaseline> fit_density_baselines(const std::vector<std::string
   append(table, train);
   const std::int64_t held_out = validation.elements() == 0 ? 0 : validation.rows();
   if (held_out > 0) append(table, validation);
+  // A row of no part that lacks everything: what the model can do without, its baselines can, too.
+  for (Column& column : table.columns()) column.push_missing();
   table.provenance().source = "the training rows";
   std::vector<std::int64_t> train_rows(static_cast<std::size_t>(train.rows())),
       validation_rows(static_cast<std::size_t>(held_out));

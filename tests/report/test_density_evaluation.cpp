@@ -1,7 +1,9 @@
 // The whole evaluation on small data: JSON, table, plots and the gate.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include <nlohmann/json.hpp>
 
@@ -139,6 +141,24 @@ TEST_CASE("what is absent is left out and named") {
   CHECK(density_table(e).find("no training rows") != std::string::npos);
   data.rows = Tensor({0, 3});
   CHECK_THROWS_AS(evaluate_density(sample.space, sample.model, data, {}, options, pool), DataError);
+}
+
+TEST_CASE("values that only scored rows lack: the baselines do without them, as the model does") {
+  const Sample sample;
+  Tensor all({401, 3});
+  std::copy_n(sample.train.ptr<float>(), 1200, all.ptr<float>());
+  std::fill_n(all.ptr<float>() + 1200, 3, std::numeric_limits<float>::quiet_NaN());
+  const FeatureSpace space = fit_space(all, standardised(), 400);
+  DensityData data = sample.data();
+  for (std::int64_t r = 0; r < 120; r += 3) data.rows.ptr<float>()[3 * r + r % 2] = all.ptr<float>()[1200];
+  TeamPool pool(1);
+  const DensityEvaluation e = evaluate_density(space, sample.model, data, sum_of_features, small(), pool);
+  REQUIRE(e.methods.size() == 4);
+  for (const ConditionalScores& m : e.methods) {
+    CHECK(m.targets == e.methods[0].targets);
+    CHECK(std::isfinite(m.crps.value));
+  }
+  CHECK(e.values.size() == 5);
 }
 
 TEST_CASE("draws with nothing known look like the data") {
