@@ -56,9 +56,15 @@ Table read_table(const Options& o, const RunModel* entry, const app::MeasuredPow
     columns.features = power->features;
   }
   if (density != nullptr)
-    for (const std::string& name : density->fitted.space.input_names())
+    for (const std::string& name : density->fitted.space.input_names()) {
+      if (name == columns.target)
+        throw ConfigError(fmt::format(
+            "the predictor's target {} is a feature of the EmSHAP model, expected another column; "
+            "measure their ONNX files one at a time, with --data, --split-file and --out",
+            name));
       if (std::find(columns.features.begin(), columns.features.end(), name) == columns.features.end())
         columns.features.push_back(name);
+    }
   const std::string data = o.data.empty() ? entry->data_path : o.data;
   if (!fs::exists(data) && o.data.empty())
     throw IoError(
@@ -106,6 +112,7 @@ void evaluate(const Options& o, app::Session& session) {
   if (!power && !density) throw IoError(fmt::format("{} has no model to evaluate", o.run));
   const Table table = read_table(o, data_of(run), power ? &*power : nullptr, density ? &*density : nullptr);
   const Parts parts = choose_parts(o, run, table, session.sink());
+  if (density) app::check_rows(*density, table, parts);
 
   report::Evaluation result;
   if (power) {

@@ -99,6 +99,7 @@ void export_run(const Options& options, app::Session& session) {
   const bool power = options.model == "power" || (options.model == "auto" && run.has(PowerFiles::model));
   if (power && !options.samples.empty())
     throw ConfigError("--samples is for EmSHAP models, expected with --model emshap");
+  run.model(power ? PowerFiles::model : EmshapFiles::model);  // throws when there is none
   // Rows that the run kept in raw units: what the file gives must be what the run's model gives.
   const Tensor rows = read_npy(run.verified(power ? PowerFiles::background : EmshapFiles::background));
   const double worst = power ? export_power(options, run, rows) : export_emshap_model(options, run, rows);

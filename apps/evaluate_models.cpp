@@ -70,7 +70,6 @@ report::Predict on_columns(const MeasuredPower& power, const std::vector<std::st
   };
 }
 
-/// Throws DataError, with the row's number in its file, for a value that the model cannot do without.
 void check_present(const Table& table, const std::vector<std::int64_t>& rows, const FeatureSpace& space) {
   for (const FeatureColumn& feature : space.columns()) {
     const Column& column = table.column(feature.name);
@@ -112,12 +111,15 @@ std::optional<MeasuredDensity> find_density(const RunDirectory* run, const std::
   return out;
 }
 
+void check_rows(const MeasuredDensity& density, const Table& table, const Parts& parts) {
+  for (const auto& [name, rows] : parts) check_present(table, rows, density.fitted.space);
+}
+
 report::DensityEvaluation evaluate_density(const MeasuredDensity& density, const MeasuredPower* power,
                                            const Table& table, const Parts& parts,
                                            const report::DensityEvaluationOptions& options, TeamPool& pool,
                                            ProgressSink& sink) {
   const FeatureSpace& space = density.fitted.space;
-  for (const auto& [name, rows] : parts) check_present(table, rows, space);
   report::DensityData data;
   data.part = parts.back().first;
   data.rows = report::features_by_name(table, parts.back().second, space.input_names());

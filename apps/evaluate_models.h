@@ -39,8 +39,10 @@ std::optional<MeasuredDensity> find_density(const RunDirectory* run, const std::
 /// Rows of parts of a table, by name.
 using Parts = std::vector<std::pair<std::string, std::vector<std::int64_t>>>;
 
-/// Scores the last part; rows of the part "train", if there is one, fit the baselines. With a predictor also
-/// MSEv, where its inputs are columns of the density model.
+/// Throws DataError, with the row's number in its file, for a value that the EmSHAP model cannot do without.
+void check_rows(const MeasuredDensity& density, const Table& table, const Parts& parts);
+/// Scores the last part, rows that check_rows accepts; rows of the part "train", if there is one, fit the
+/// baselines. With a predictor also MSEv, where its inputs are columns of the density model.
 report::DensityEvaluation evaluate_density(const MeasuredDensity& density, const MeasuredPower* power,
                                            const Table& table, const Parts& parts,
                                            const report::DensityEvaluationOptions& options, TeamPool& pool,

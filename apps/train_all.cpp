@@ -84,7 +84,13 @@ void add_train_all(App& app) {
   add_run_settings(c.settings, values->run);
   c.default_config = [values] {
     if (run_mode(values->run) != RunMode::resume) return std::string();
-    return (run_folder(values->run, values->data) / config_file).string();
+    const fs::path folder = run_folder(values->run, values->data);
+    if (!fs::exists(folder / config_file))
+      throw ConfigError(fmt::format(
+          "{} has no run of 'all' to resume; models that were trained alone are resumed by 'power' "
+          "or 'emshap'",
+          folder.string()));
+    return (folder / config_file).string();
   };
   c.run = [values](Session& session) { train_both(*values, session); };
 }

@@ -218,7 +218,10 @@ void train_emshap_model(EmshapSettings& v, DataSettings data, const RunSettings&
   recognise_header(data, session.sink());
   const std::string target = data.columns.target;  // is no feature, and need not be there
   if (!target.empty()) {
-    if (data.columns.features.empty()) data.columns.exclude.push_back(target);
+    const std::vector<std::string>& features = data.columns.features;
+    if (std::find(features.begin(), features.end(), target) != features.end())
+      throw ConfigError(fmt::format("'{}' is named as feature and as target, expected one use", target));
+    if (features.empty()) data.columns.exclude.push_back(target);
     data.columns.target.clear();
   }
   CsvSource source(data.data, data.columns);

@@ -189,5 +189,12 @@ TEST_CASE("what cannot be evaluated is named") {
   const auto gap = evaluate({"--run", "alone", "--data", "gap.csv", "--out", "x"});
   CHECK(gap.exit_code == 3);
   CHECK(gap.says("gap.csv: row 1 (the first below the header is 0) has no b"));
+  write_file_atomically(workspace() / "gap2.csv", "a,b,c,y\n1,2,3,4\n1,,3,4\n");
+  const auto both = evaluate({"--run", "both", "--data", "gap2.csv", "--out", "x"});
+  CHECK(both.exit_code == 3);
+  CHECK(both.says("gap2.csv: row 1 (the first below the header is 0) has no b"));
+  const auto shared = evaluate({"--run", "both", "--target", "a", "--out", "x"});
+  CHECK(shared.exit_code == 2);
+  CHECK(shared.says("target a is a feature of the EmSHAP model"));
   CHECK(evaluate({"--run", "alone", "--masks-per-row", "0"}).exit_code == 2);
 }

@@ -108,6 +108,7 @@ TEST_CASE("an EmSHAP model is exported with rows, masks and our outputs") {
   const auto other =
       run_app("emshap_export", {"--run", "run", "--model", "emshap", "--out", "x.onnx"}, workspace());
   CHECK(other.exit_code == 3);
+  CHECK(other.says("run has no emshap model, it has power"));
 }
 
 TEST_CASE("wrong use and damaged files give one sentence and the right exit code") {

@@ -260,7 +260,8 @@ TEST_CASE("train emshap: bad options") {
   check_refused(w.train_on("data.csv", {"--split", "group"}), 2, {"--group"});
   check_refused(w.run({"emshap", "--resume", "--out", "none"}), 2, {"none"});
   check_refused(w.run({"all", "--data", "data.csv"}), 2, {"--target"});
-  check_refused(w.run({"all", "--resume", "--out", "none"}), 3, {"none"});
+  check_refused(w.run({"all", "--resume", "--out", "none"}), 2, {"none", "resume"});
+  check_refused(w.train_on("data.csv", {"--target", "a", "--features", "a,b"}), 2, {"'a'", "target"});
   check_refused(w.run({"emshap"}), 2, {"--data"});
 }
 
