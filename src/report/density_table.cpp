@@ -1,4 +1,5 @@
 #include <cmath>
+#include <limits>
 
 #include <fmt/format.h>
 
@@ -24,8 +25,9 @@ std::string percent(double share) {
   return std::isnan(share) ? "-" : fmt::format("{:.1f}", 100 * share);
 }
 
-/// In units of the variance of f.
+/// In units of the variance of f; NaN where f does not vary.
 Estimate relative(const Estimate& e, double variance) {
+  if (!(variance > 0)) variance = std::numeric_limits<double>::quiet_NaN();
   return {e.value / variance, e.standard_error / variance};
 }
 

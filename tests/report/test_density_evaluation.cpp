@@ -161,6 +161,19 @@ TEST_CASE("values that only scored rows lack: the baselines do without them, as 
   CHECK(e.values.size() == 5);
 }
 
+TEST_CASE("the share of a variance of 0 is not shown") {
+  const Sample sample;
+  TeamPool pool(1);
+  const auto constant = [](ConstTensorView raw, TensorView y) {
+    std::fill_n(y.ptr<float>(), raw.rows(), 1.f);
+  };
+  const std::string table =
+      density_table(evaluate_density(sample.space, sample.model, sample.data(), constant, small(), pool));
+  CHECK(table.find("MSEv") != std::string::npos);
+  CHECK(table.find("inf") == std::string::npos);
+  CHECK(table.find("nan") == std::string::npos);
+}
+
 TEST_CASE("draws with nothing known look like the data") {
   const Sample sample;
   TeamPool pool(1);
