@@ -91,8 +91,8 @@ def main():
 
             for baseline in ("independence",) + BASELINES:
                 if baseline in all_metrics[0]["methods"] and baseline not in shown:
-                    shown[baseline] = (f"| {name} | {baseline} | {method(baseline, 'log_likelihood'):.3f} | "
-                                       f"{method(baseline, 'crps'):.3f} | {msev(baseline):.3f} | | | | | | | |")
+                    shown[baseline] = (f"| {name} | {baseline} | {method(baseline, 'log_likelihood'):.3f} | ".replace("nan", "-")
+                                       + f"{method(baseline, 'crps'):.3f} | {msev(baseline):.3f} | | | | | | | |")
             d = {(b, k): difference(b, k) for b in BASELINES for k in SCORES}
             used = sum(bool(m["energy"]["used"]) for m in all_metrics)
             rows[engine] = (f"| {name} | {engine} | {method('EmSHAP', 'log_likelihood'):.3f} | {method('EmSHAP', 'crps'):.3f} | "
