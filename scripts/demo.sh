@@ -64,6 +64,7 @@ verify_onnx() {
     exit 4
   }
   show "$python" "$root/scripts/verify_onnx.py" "$run" "$data" "$out/power.onnx"
+  show "$python" "$root/scripts/verify_onnx.py" --samples "$out/emshap_samples" "$out/emshap.onnx"
 }
 
 if [ "$only_verify" = yes ]; then
@@ -107,12 +108,13 @@ did+=("measured the ONNX files on the same rows, with the same scores: $out/onnx
 
 step "export"
 show "$bin/emshap_export" --run "$run" --out "$out/power.onnx"
-did+=("exported it: $out/power.onnx")
+show "$bin/emshap_export" --run "$run" --model emshap --out "$out/emshap.onnx" --samples "$out/emshap_samples"
+did+=("exported them: $out/power.onnx, $out/emshap.onnx")
 
 if [ "$verify" = yes ]; then
   step "verify with ONNX Runtime"
   verify_onnx
-  did+=("verified the ONNX file with ONNX Runtime on the test rows")
+  did+=("verified both ONNX files with ONNX Runtime")
 fi
 
 echo
@@ -121,4 +123,4 @@ for line in "${did[@]}"; do echo "- $line"; done
 echo "plots:"
 find "$run/plots" -name '*.svg' 2> /dev/null | sort | sed 's/^/  /'
 echo "report:  $run/metrics.json, $run/history.csv, $run/predictions.csv"
-echo "model:   $run/power_predictor.onnx, $out/power.onnx"
+echo "models:  $run/power_predictor.onnx, $run/emshap_model.onnx"
