@@ -38,6 +38,10 @@ void check(const Options& o) {
   if (o.run.empty() && o.data.empty())
     throw ConfigError("ONNX files need --data FILE, or --run RUN for its data and split");
   if (o.run.empty() && o.out.empty()) throw ConfigError("ONNX files without --run need --out FOLDER");
+  // Not after minutes of scoring.
+  const fs::path given(o.baseline), baseline = fs::is_directory(given) ? given / "metrics.json" : given;
+  if (!o.baseline.empty() && !fs::exists(baseline))
+    throw IoError(fmt::format("the baseline {} is not there", baseline.string()));
 }
 
 /// What the run says about its data: the entry of the power predictor, or else of the EmSHAP model.

@@ -212,6 +212,8 @@ void train_emshap_model(EmshapSettings& v, DataSettings data, const RunSettings&
   v.options.seed = session.seed();
   RunDirectory::check(folder, EmshapFiles::model, mode);
   const Device device = session.device();
+  if (device.kind != DeviceKind::cpu)  // before a run is replaced
+    throw DeviceError("the emshap model is trained on the CPU; use --device cpu");
 
   const fs::path split = existing_split(folder, PowerFiles::model, mode);
   follow_power(folder, mode, data, session.sink());

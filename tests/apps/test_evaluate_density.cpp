@@ -173,6 +173,10 @@ TEST_CASE("the quality gate covers the density model") {
   CHECK(gate({"--metric", "crps"}).exit_code == 0);
   CHECK(gate({"--metric", "rmse"}).exit_code == 3);
   CHECK(gate({"--metric", "speed"}).exit_code == 2);
+  const auto absent =
+      gate({"--baseline", "nowhere.json", "--data", "nothing.csv"});  // the baseline comes first
+  CHECK(absent.exit_code == 3);
+  CHECK(absent.says("nowhere.json"));
 }
 
 TEST_CASE("what cannot be evaluated is named") {
