@@ -271,6 +271,9 @@ EmshapResult train_emshap(const EmshapJob& job, TeamPool& pool, RunDirectory* ru
   for (const Candidate& c : candidates) {
     StageOptions stage = first;
     if (c.kind == "mlp" && o.training.adam.learning_rate == 0) stage.adam.learning_rate = 2e-3;
+    // Sizes that move over the whole training: stopping early would leave out those that come last.
+    if (o.masking.kind == Masking::linear || o.masking.kind == Masking::progressive)
+      stage.early_stopping.patience = 0;
     if (c.kind == "mlp" && o.training.adam.weight_decay == 0)
       stage.adam.weight_decay = mlp_weight_decay(raw.rows());
     trainer.add_stage(proposal_stage(candidates.size(), c.kind), *c.task, stage);

@@ -206,6 +206,23 @@ TEST_CASE("emshap: options change what is trained") {
   differs([](EmshapOptions& o) { o.proposal = ProposalChoice::mlp; });
 }
 
+TEST_CASE("emshap: training by sizes that move until the end is not stopped before") {
+  TeamPool pool(1);
+  const auto stage_of = [&](Masking masking) {
+    EmshapOptions o = quick();
+    o.masking.kind = masking;
+    o.training.max_steps = 30;
+    o.training.adam.learning_rate = .5;  // soon gets worse
+    o.training.early_stopping.patience = 1;
+    o.training.validate_every = 1;
+    return train_emshap(job_of(sample(400), o), pool).stages.front();
+  };
+  CHECK(stage_of(Masking::uniform).stopped_early);
+  CHECK_FALSE(stage_of(Masking::linear).stopped_early);
+  CHECK(stage_of(Masking::linear).steps == 30);
+  CHECK(stage_of(Masking::progressive).steps == 30);
+}
+
 TEST_CASE("emshap: of two proposals the one with the better held-out CRPS is kept") {
   EmshapOptions o = quick();
   o.proposal = ProposalChoice::automatic;
