@@ -180,9 +180,8 @@ package_one() {
 stage_package() {
   local rc=0
   package_one static build/cpu-only || rc=1
-  # What is exported does not depend on optimisation; the static build has the optimised code.
-  configure build/shared -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG=-O0 -DEMSHAP_WITH_CUDA=OFF \
-    -DBUILD_SHARED_LIBS=ON -DEMSHAP_BUILD_TESTS=OFF -DEMSHAP_BUILD_APPS=OFF -DEMSHAP_BUILD_BENCHMARKS=OFF || return 1
+  configure build/shared -DCMAKE_BUILD_TYPE=Release -DEMSHAP_WITH_CUDA=OFF -DBUILD_SHARED_LIBS=ON \
+    -DEMSHAP_BUILD_TESTS=OFF -DEMSHAP_BUILD_APPS=OFF -DEMSHAP_BUILD_BENCHMARKS=OFF || return 1
   build build-shared build/shared || return 1
   package_one shared build/shared || rc=1
   return $rc
