@@ -15,7 +15,7 @@ namespace emshap {
 enum class DrawNoise : std::uint8_t {
   independent,  ///< Philox
   sobol,        ///< scrambled Sobol points (math/sobol.h), one scramble a row: about half the error of means;
-          ///< beyond 256 dimensions (F = 128) the rest is independent
+                ///< beyond 256 dimensions (F = 128) the rest is independent
 };
 
 namespace ops {
