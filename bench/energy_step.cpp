@@ -1,13 +1,8 @@
 // One training step of the energy network beside a set-GRU proposal, F = 20: masks, 16 autoregressive draws a
 // row, energies of data and draws, binary NCE, backward, clipping, Adam. bench/compare/emshap_step.py has the
-// same step in PyTorch. FLOP are nominal products: per row and draw F GRU steps and heads as if every feature
-// were drawn would be too many, so they are counted at the mean, half of the features known.
-#include <benchmark/benchmark.h>
-
-#include <algorithm>
+// same step in PyTorch. FLOP are nominal products; of drawing they are those of the mean |S|, the token's
+// product not counted.
 #include <cmath>
-#include <cstdio>
-#include <cstdlib>
 #include <memory>
 #include <numeric>
 #include <vector>
@@ -19,20 +14,13 @@
 #include "emshap/ops/energy_loss.h"
 #include "emshap/ops/optimizer.h"
 #include "emshap/train/masking.h"
-#include "peak.h"
+#include "step_benchmark.h"
 
 using namespace emshap;
 
 namespace {
 
 constexpr std::int64_t F = 20, H = 64, E = 16, C = 5, K = 16, width = 128;
-
-double peak(int threads) {
-  static double values[65] = {};
-  double& value = values[std::min(threads, 64)];
-  if (value == 0) value = bench::fma_peak_gflops(threads);
-  return value;
-}
 
 GaussianBase equicorrelated() {
   GaussianBase base;
@@ -133,39 +121,22 @@ class EnergyStep {
   std::int64_t step_ = 0;
 };
 
-/// A step that does not learn is not worth timing.
-void require_learning() {
+void energy_step(benchmark::State& state) {
+  const int threads = static_cast<int>(state.range(1));
+  EnergyStep step(state.range(0), threads);
+  bench::time_step(state, threads, step.flop(), [&] { step.run(); });
+}
+
+BENCHMARK(energy_step)->Apply(bench::batches_and_threads);
+
+}  // namespace
+
+int main(int argc, char** argv) {
   EnergyStep step(256, 1);
   double first = 0, last = 0;
   for (int i = 0; i < 10; ++i) first += step.run() / 10;
   for (int i = 0; i < 100; ++i) step.run();
   for (int i = 0; i < 10; ++i) last += step.run() / 10;
-  if (!(last < first - .02)) {
-    std::fprintf(stderr, "bench_energy_step: the loss went from %g to %g in 120 steps\n", first, last);
-    std::exit(1);
-  }
-}
-
-void energy_step(benchmark::State& state) {
-  const int threads = static_cast<int>(state.range(1));
-  EnergyStep step(state.range(0), threads);
-  for (int i = 0; i < 2; ++i) step.run();
-  for (auto _ : state) step.run();
-  const double gflop = step.flop() * 1e-9;
-  state.counters["GFLOP/s"] = benchmark::Counter(gflop, benchmark::Counter::kIsIterationInvariantRate);
-  state.counters["of_peak"] =
-      benchmark::Counter(gflop / peak(threads), benchmark::Counter::kIsIterationInvariantRate);
-}
-
-BENCHMARK(energy_step)->ArgNames({"batch", "threads"})->ArgsProduct({{32, 256, 4096}, {1, 2}})->UseRealTime();
-
-}  // namespace
-
-int main(int argc, char** argv) {
-  require_learning();
-  benchmark::Initialize(&argc, argv);
-  benchmark::AddCustomContext("cpu_level", to_string(cpu_backend()));
-  benchmark::AddCustomContext("peak_gflops_1_thread", std::to_string(peak(1)));
-  benchmark::AddCustomContext("peak_gflops_2_threads", std::to_string(peak(2)));
-  benchmark::RunSpecifiedBenchmarks();
+  bench::require_fall("bench_energy_step", first, last, .02);
+  bench::run_benchmarks(argc, argv);
 }

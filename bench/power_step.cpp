@@ -1,30 +1,18 @@
 // One training step of the power predictor 20-128-64-1 with BatchNorm, ReLU, dropout 0.1, MSE and Adam: clear
 // gradients, forward, loss, backward, update. bench/compare/power_step.py is the same step in PyTorch.
 // FLOP are nominal: 2 * rows * weights per product, the first layer's input gradient is not needed.
-#include <benchmark/benchmark.h>
-
-#include <algorithm>
 #include <cmath>
-#include <cstdio>
-#include <cstdlib>
 #include <vector>
 
 #include "emshap/core/context.h"
 #include "emshap/models/power_predictor.h"
 #include "emshap/ops/loss.h"
 #include "emshap/ops/optimizer.h"
-#include "peak.h"
+#include "step_benchmark.h"
 
 using namespace emshap;
 
 namespace {
-
-double peak(int threads) {
-  static double values[65] = {};
-  double& value = values[std::min(threads, 64)];
-  if (value == 0) value = bench::fma_peak_gflops(threads);
-  return value;
-}
 
 class PowerStep {
  public:
@@ -83,38 +71,21 @@ class PowerStep {
   std::int64_t step_ = 0;
 };
 
-/// A step that does not learn is not worth timing.
-void require_learning() {
-  PowerStep step(256, 1);
-  const double first = step.run();
-  double last = first;
-  for (int i = 0; i < 200; ++i) last = step.run();
-  if (!(last < .5 * first)) {
-    std::fprintf(stderr, "bench_power_step: the loss went from %g to %g in 200 steps\n", first, last);
-    std::exit(1);
-  }
-}
-
 void power_step(benchmark::State& state) {
   const int threads = static_cast<int>(state.range(1));
   PowerStep step(state.range(0), threads);
-  for (int i = 0; i < 5; ++i) step.run();
-  for (auto _ : state) step.run();
-  const double gflop = step.flop() * 1e-9;
-  state.counters["GFLOP/s"] = benchmark::Counter(gflop, benchmark::Counter::kIsIterationInvariantRate);
-  state.counters["of_peak"] =
-      benchmark::Counter(gflop / peak(threads), benchmark::Counter::kIsIterationInvariantRate);
+  bench::time_step(state, threads, step.flop(), [&] { step.run(); });
 }
 
-BENCHMARK(power_step)->ArgNames({"batch", "threads"})->ArgsProduct({{32, 256, 4096}, {1, 2}})->UseRealTime();
+BENCHMARK(power_step)->Apply(bench::batches_and_threads);
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  require_learning();
-  benchmark::Initialize(&argc, argv);
-  benchmark::AddCustomContext("cpu_level", to_string(cpu_backend()));
-  benchmark::AddCustomContext("peak_gflops_1_thread", std::to_string(peak(1)));
-  benchmark::AddCustomContext("peak_gflops_2_threads", std::to_string(peak(2)));
-  benchmark::RunSpecifiedBenchmarks();
+  PowerStep step(256, 1);
+  const double first = step.run();
+  double last = first;
+  for (int i = 0; i < 200; ++i) last = step.run();
+  bench::require_fall("bench_power_step", first, last, .5 * first);
+  bench::run_benchmarks(argc, argv);
 }
