@@ -1,7 +1,6 @@
 #include "report/pair_table.h"
 
 #include <algorithm>
-#include <atomic>
 #include <map>
 
 #include <fmt/format.h>
@@ -12,7 +11,6 @@ namespace emshap::report {
 namespace {
 
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
-constexpr std::int64_t smallest_shard = 64;  // of ShardPlan
 
 double mean_of_squares(double sum, std::int64_t count) {
   return count == 0 ? nan : std::sqrt(sum / static_cast<double>(count));
@@ -194,19 +192,6 @@ ConditionalScores PairTable::summarise(const FeatureSpace& space, const MaskedRo
     out.constant_context += changes ? 0 : 1;
   }
   return out;
-}
-
-void for_blocks(TeamPool& pool, std::int64_t total, std::int64_t block,
-                const std::function<void(Context&, std::int64_t, std::int64_t)>& work) {
-  if (total <= 0) return;
-  const std::int64_t blocks = (total + block - 1) / block;
-  std::atomic<std::int64_t> next{0};
-  // The team is only as large as there are blocks; which member does which does not matter to any result.
-  pool.run(blocks * smallest_shard, [&](Context& ctx, const ShardPlan&) {
-    Context local(ctx.backend());
-    for (std::int64_t i = next++; i < blocks; i = next++)
-      work(local, i * block, std::min(block, total - i * block));
-  });
 }
 
 }  // namespace emshap::report

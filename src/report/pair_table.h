@@ -5,6 +5,7 @@
 #include <limits>
 #include <vector>
 
+#include "core/for_blocks.h"
 #include "emshap/report/density_scores.h"
 
 namespace emshap::report {
@@ -66,10 +67,5 @@ std::vector<SizeScore> scores_by_size(const std::vector<double>& log_likelihood,
                                       const std::vector<double>& crps, const std::vector<double>& targets,
                                       const std::vector<std::int64_t>& size,
                                       const std::vector<std::int64_t>& cluster);
-
-/// Calls work(context, begin, count) for blocks of at most `block` of `total` items, members taking blocks as
-/// they come; contexts are private to members.
-void for_blocks(TeamPool& pool, std::int64_t total, std::int64_t block,
-                const std::function<void(Context&, std::int64_t, std::int64_t)>& work);
 
 }  // namespace emshap::report

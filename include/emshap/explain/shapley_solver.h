@@ -1,0 +1,46 @@
+#pragma once
+// Shapley values from the values of coalitions: weighted least squares with efficiency as a constraint, and
+// the standard errors of what sampling leaves open. See docs/explain.md for the formulas.
+#include <cstdint>
+#include <vector>
+
+#include "emshap/core/tensor.h"
+#include "emshap/explain/coalitions.h"
+
+namespace emshap {
+
+/// phi = R v for one set of coalitions: A = sum w z z', b = sum w z (v - v0),
+/// phi = A^-1 (b - 1 (1'A^-1 b - Delta) / (1'A^-1 1)), Delta = v1 - v0. One factorisation serves all
+/// explicands.
+class EMSHAP_API ShapleySolver {
+ public:
+  /// `absent` (M, or empty): 1 for players that take no part for these explicands (missing values): their phi
+  /// is 0 and the system is solved for the others. Throws NumericalError when even the ridge does not help.
+  explicit ShapleySolver(const Coalitions& coalitions, const std::vector<std::uint8_t>& absent = {});
+
+  std::int64_t players() const { return players_; }
+  std::int64_t coalitions() const { return count_; }
+  /// R (M, C) f64, the columns of empty and full included: sum_j phi_j = v1 - v0 to rounding.
+  ConstTensorView matrix() const { return matrix_; }
+  double ridge() const { return ridge_; }          ///< added to theta's system; 0 when it was not needed
+  double condition() const { return condition_; }  ///< of A restricted to sum phi = 0
+
+  /// phi (B, M) f64 from values (B, C) f64.
+  void solve(ConstTensorView values, TensorView phi) const;
+  /// Variance of phi by the choice of coalitions (B, M) f64; 0 when everything was enumerated.
+  /// kernel, leverage: V = m/(m-M+1) sum_P (1 - pi_P) u_P u_P'; permutation: between antithetic pairs.
+  void sampling_variance(ConstTensorView values, ConstTensorView phi, TensorView variance) const;
+  /// Variance of phi by the noise of the values (B, M) f64, from deviations (B, C, G) f64 as a ValueFunction
+  /// gives them. shared: G/(G-1) sum_g (sum_S R_jS d_Sg)^2, NaN for G = 1; independent: G = 1,
+  /// sum_S R_jS^2 d_S^2.
+  void noise_variance(ConstTensorView deviations, bool shared, TensorView variance) const;
+
+ private:
+  std::int64_t players_ = 0, count_ = 0;
+  double ridge_ = 0, condition_ = 1;
+  Tensor matrix_;
+  Coalitions coalitions_;
+  std::vector<std::uint8_t> absent_;
+};
+
+}  // namespace emshap
