@@ -7,6 +7,7 @@
 
 #include "emshap/core/export.h"
 #include "emshap/core/tensor.h"
+#include "emshap/data/estimate.h"
 
 namespace emshap::report {
 
@@ -26,16 +27,8 @@ struct MaskedRows {
 /// only. Rows without a value are left out. Pair order: row by row.
 EMSHAP_API MaskedRows uniform_masks(ConstTensorView observed, std::int64_t per_row, std::uint64_t seed);
 
-/// A mean and how far it may be off by the choice of rows.
-struct Estimate {
-  double value = 0, standard_error = 0;  ///< NaN where there is nothing to average; no error for one cluster
-};
-
-/// sum y / sum n over pairs, with the linearised (sandwich) standard error of a ratio whose pairs are
-/// independent between clusters only: e_c = sum_c (y - value n), SE^2 = C/(C-1) sum_c e_c^2 / (sum n)^2
-/// (Cochran 1977, ch. 6). `cluster` numbers the cluster of each pair; empty: each pair its own.
-EMSHAP_API Estimate ratio_estimate(std::span<const double> y, std::span<const double> n,
-                                   std::span<const std::int64_t> cluster);
+using emshap::Estimate;
+using emshap::ratio_estimate;
 
 /// Mean, standard deviation and range of what was added.
 class EMSHAP_API Summary {
