@@ -12,8 +12,8 @@
 
 #include "emshap/data/feature_space.h"
 #include "emshap/explain/drawn_values.h"
+#include "emshap/explain/gaussian_density.h"
 #include "emshap/explain/value_function.h"
-#include "emshap/models/emshap_model.h"
 
 namespace emshap {
 
@@ -49,21 +49,6 @@ EMSHAP_API std::unique_ptr<ValueFunction> independence_values(std::vector<std::s
 EMSHAP_API std::unique_ptr<ValueFunction> empirical_values(std::vector<std::string> columns,
                                                            ConstTensorView train, const Predictor& f,
                                                            const BaselineOptions& options);
-
-/// A Gaussian fitted in one of two spaces.
-struct GaussianDensity {
-  FeatureSpace space;
-  std::unique_ptr<EmshapModel> model;  ///< without an energy, f64
-};
-
-/// Of standardised columns (FeatureTransform::standardise) or of normal scores (quantile: the copula),
-/// without categories; ties as `options` say, which also decide about `automatic` on the validation rows.
-/// Raw rows (N, columns.size()) f32, missing values NaN (by EM, Little & Rubin 2002); tied values are spread
-/// over their tiles to fit the moments. What is drawn from it may lack any value. Throws DataError as
-/// FeatureSpace::fit and GaussianBase::fit do.
-EMSHAP_API GaussianDensity fit_gaussian_density(const std::vector<std::string>& columns,
-                                                ConstTensorView train, ConstTensorView validation,
-                                                const FeatureSpaceOptions& options, std::uint64_t seed);
 
 /// A value function with all that it refers to but the predictor.
 struct EMSHAP_API FittedBaseline {
