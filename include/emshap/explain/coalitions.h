@@ -26,7 +26,7 @@ EMSHAP_API const char* to_string(CoalitionStrategy strategy);
 EMSHAP_API std::vector<double> shapley_size_masses(std::int64_t players);
 
 /// A set of C distinct coalitions of M players. Coalition 0 is empty, 1 is full (for M = 0 there is only the
-/// empty one); with strategies other than permutation each coalition's complement is in the set.
+/// empty one); the complement of coalition 2 k is coalition 2 k + 1, so that C is even.
 struct EMSHAP_API Coalitions {
   std::int64_t players = 0;  ///< M
   CoalitionStrategy strategy = CoalitionStrategy::exact;
@@ -34,9 +34,11 @@ struct EMSHAP_API Coalitions {
   std::int64_t budget = 0;           ///< asked for
   std::int64_t drawn = 0;            ///< n: coalitions drawn with repeats, both members of a pair counted
   std::vector<std::uint8_t> member;  ///< (C, M): 1 where the player is in
-  std::vector<double> weight;        ///< (C): in least squares, sum 1; 0 for empty and full
-  std::vector<double> probability;   ///< (C): p_S of one draw, renormalised over the sampled block (kernel);
-                                     ///< pi_S (leverage); 1 for what was enumerated
+  std::vector<double> weight;  ///< (C): in least squares, sum 1; 0 for empty and full. permutation: 0, the
+                               ///< orders say what counts
+  std::vector<double> probability;  ///< (C): p_S of one draw, renormalised over the sampled block (kernel);
+                                    ///< pi_S (leverage); of being a prefix of one order (permutation); 1 for
+                                    ///< what was enumerated
   std::vector<std::int64_t> complement;           ///< (C): number of the complement
   std::vector<std::vector<std::int64_t>> orders;  ///< permutation: orders of the M players, antithetic pairs
                                                   ///< one after the other
@@ -48,9 +50,10 @@ struct EMSHAP_API Coalitions {
   /// their hashes are.
   std::string hash() const;
 
-  /// `budget` counts distinct coalitions, empty and full included; any strategy gives the exact set where the
-  /// budget reaches 2^M. Throws ConfigError: budget below M + 1 (least squares would not have a solution) or,
-  /// exact, below 2^M or M above 24.
+  /// `budget` counts distinct coalitions, empty and full included; they come in pairs, so that an odd one
+  /// leaves one over, and orders are taken while the next two fit. Any strategy gives the exact set where the
+  /// budget reaches 2^M (M <= 24). Throws ConfigError: budget below 2 M (fewer than M - 1 pairs do not
+  /// determine the values) or, exact, below 2^M or M above 24.
   static Coalitions make(std::int64_t players, CoalitionStrategy strategy, std::int64_t budget,
                          std::uint64_t seed);
 };

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "emshap/core/tensor.h"
@@ -10,23 +11,34 @@
 
 namespace emshap {
 
+/// Columns where `modelled` (D, or empty: all) is false are never unknown and belong to nobody; a group of
+/// such columns alone is left out.
 struct EMSHAP_API Players {
   std::vector<std::string> names;                  ///< (M)
   std::vector<std::vector<std::int64_t>> columns;  ///< (M): raw columns of each, ascending; disjoint
   std::int64_t inputs = 0;                         ///< D; columns that belong to nobody are always known
 
   std::int64_t size() const { return static_cast<std::int64_t>(names.size()); }
-  /// (C, D) f32: 1 = known. Rows of coalitions [begin, begin + count).
+  /// (C, D) f32: 1 = known. Rows of coalitions [begin, begin + count). Throws ShapeError: coalitions of other
+  /// players, rows that are not there.
   Tensor masks(const Coalitions& coalitions, std::int64_t begin, std::int64_t count) const;
   Tensor masks(const Coalitions& coalitions) const { return masks(coalitions, 0, coalitions.size()); }
 
-  /// One player a column; those where `modelled` (D, or empty: all) is false belong to nobody.
+  /// One player a column.
   static Players single(const std::vector<std::string>& columns, const std::vector<bool>& modelled = {});
-  /// {"group name": ["column", ...], ...}: a TOML file. Columns named in no group are players of their own.
-  /// Throws ConfigError: unknown column, column in two groups, empty group, name used twice.
+
+  using Group = std::pair<std::string, std::vector<std::string>>;  ///< name, columns
+  /// A player a group, in this order, then one for each column that no group names. Throws ConfigError:
+  /// unknown column, column in two groups or twice in one, empty group, name used twice.
+  static Players from_groups(const std::vector<Group>& groups, const std::vector<std::string>& columns,
+                             const std::vector<bool>& modelled = {});
+  /// The same for a TOML file of lines `"group name" = ["column", ...]`, groups ordered as in the file.
+  /// Throws also IoError (the file cannot be read) and ConfigError (not such a file), Error (environment:
+  /// built without toml++).
   static Players from_file(const std::filesystem::path& path, const std::vector<std::string>& columns,
                            const std::vector<bool>& modelled = {});
-  /// Columns "x_lag1", "x_lag2" ... and "x" become one player "x".
+  /// Columns "x", "x_lag1", "x_lag2" ... (or "x_lag_1") become one player "x", at the place of the first; a
+  /// lag without companions keeps its own name.
   static Players by_lag(const std::vector<std::string>& columns, const std::vector<bool>& modelled = {});
 };
 

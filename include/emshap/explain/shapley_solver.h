@@ -10,8 +10,9 @@
 namespace emshap {
 
 /// phi = R v for one set of coalitions: A = sum w z z', b = sum w z (v - v0),
-/// phi = A^-1 (b - 1 (1'A^-1 b - Delta) / (1'A^-1 1)), Delta = v1 - v0. One factorisation serves all
-/// explicands.
+/// phi = A^-1 (b - 1 (1'A^-1 b - Delta) / (1'A^-1 1)), Delta = v1 - v0; sets of orders: the mean of marginal
+/// contributions. One factorisation serves all explicands. Const functions may be called by several threads
+/// at once; the result for a row does not depend on the other rows of a call.
 class EMSHAP_API ShapleySolver {
  public:
   /// `absent` (M, or empty): 1 for players that take no part for these explicands (missing values): their phi
@@ -22,13 +23,20 @@ class EMSHAP_API ShapleySolver {
   std::int64_t coalitions() const { return count_; }
   /// R (M, C) f64, the columns of empty and full included: sum_j phi_j = v1 - v0 to rounding.
   ConstTensorView matrix() const { return matrix_; }
-  double ridge() const { return ridge_; }          ///< added to theta's system; 0 when it was not needed
-  double condition() const { return condition_; }  ///< of A restricted to sum phi = 0
+  /// Added to the system in the M - 1 directions in which phi is free, when its condition is above 1e8: phi
+  /// shrinks to Delta / M. 0 when it was not needed.
+  double ridge() const { return ridge_; }
+  double condition() const {
+    return condition_;
+  }  ///< of A restricted to sum phi = 0; 1 where nothing is free
 
-  /// phi (B, M) f64 from values (B, C) f64.
+  /// phi (B, M) f64 from values (B, C) f64; sum_j phi_j = v1 - v0 to rounding.
   void solve(ConstTensorView values, TensorView phi) const;
-  /// Variance of phi by the choice of coalitions (B, M) f64; 0 when everything was enumerated.
-  /// kernel, leverage: V = m/(m-M+1) sum_P (1 - pi_P) u_P u_P'; permutation: between antithetic pairs.
+  /// Variance of phi by the choice of coalitions (B, M) f64; 0 when everything was enumerated, NaN when the
+  /// set is too small to tell (no more pairs of complements than M - 1; a single pair of orders). kernel,
+  /// leverage: V = m / (m - M + 1) sum_P (1 - pi_P) u_P u_P', u_P = sum_{S in P} R_S e_S, e_S = v(S) - v0 -
+  /// z_S' phi, pi_P = 1 - (1 - 2 p_S)^(n/2) (kernel), pi_S (leverage); permutation: between antithetic pairs
+  /// of orders.
   void sampling_variance(ConstTensorView values, ConstTensorView phi, TensorView variance) const;
   /// Variance of phi by the noise of the values (B, M) f64, from deviations (B, C, G) f64 as a ValueFunction
   /// gives them. shared: G/(G-1) sum_g (sum_S R_jS d_Sg)^2, NaN for G = 1; independent: G = 1,
@@ -36,11 +44,18 @@ class EMSHAP_API ShapleySolver {
   void noise_variance(ConstTensorView deviations, bool shared, TensorView variance) const;
 
  private:
-  std::int64_t players_ = 0, count_ = 0;
-  double ridge_ = 0, condition_ = 1;
-  Tensor matrix_;
+  void least_squares(const std::vector<std::int64_t>& present);
+  void mean_of_orders();
+
   Coalitions coalitions_;
   std::vector<std::uint8_t> absent_;
+  std::int64_t players_ = 0, count_ = 0, present_ = 0;
+  double ridge_ = 0, condition_ = 1;
+  Tensor matrix_;
+  std::vector<double> by_coalition_;    // (C, M): the matrix transposed
+  std::vector<double> residual_pairs_;  // (C / 2): m / (m - M + 1) (1 - pi_P)
+  /// (orders, M + 1): coalitions along an order, those of present players' steps only.
+  std::vector<std::int64_t> steps_;
 };
 
 }  // namespace emshap
