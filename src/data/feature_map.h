@@ -43,6 +43,8 @@ struct RawTile {
 RawTile raw_tile(const FeatureColumn& column, double raw);
 /// Number of the value of the column nearest to `raw`, the lower one of two.
 std::size_t nearest_value(const FeatureColumn& column, double raw);
+/// Number of the value in whose tile a raw draw lies, or whose tile is nearest.
+std::size_t nearest_tile(const FeatureColumn& column, double raw);
 
 /// Uniform numbers on (0, 1) of the features of one row, feature after feature.
 class RowUniforms {

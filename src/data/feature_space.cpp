@@ -65,9 +65,6 @@ RawTile raw_tile(const FeatureColumn& column, double raw) {
   return {raw - left, raw + right};
 }
 
-namespace {
-
-// Number of the value in whose tile a raw draw lies, or whose tile is nearest.
 std::size_t nearest_tile(const FeatureColumn& column, double raw) {
   const std::vector<double>& right = column.right;
   const auto at = static_cast<std::size_t>(std::lower_bound(right.begin(), right.end(), raw) - right.begin());
@@ -75,6 +72,8 @@ std::size_t nearest_tile(const FeatureColumn& column, double raw) {
   if (at == 0 || raw >= column.left[at]) return at;
   return raw - right[at - 1] <= column.left[at] - raw ? at - 1 : at;
 }
+
+namespace {
 
 void check(const char* what, const ConstTensorView& view, std::int64_t rows, std::int64_t cols,
            bool integers = false) {

@@ -107,6 +107,40 @@ void EmshapModel::draw(Context& ctx, const ModelQuery& query, const SamplingOpti
   ops::importance_weights(ctx, out.weights, out.weights, out.summary);
 }
 
+void EmshapModel::draw(Context& ctx, const ModelQuery& query, const GivenNoise& noise,
+                       WeightedDraws& out) const {
+  constexpr const char* who = "EmshapModel, draw";
+  const std::int64_t K = noise.draws, F = features();
+  const std::int64_t B = proposal_args::check_rows(who, *proposal_, query.rows, query.mask);
+  if (query.target.data() != nullptr && B > 0)
+    proposal_args::check_matrix(who, "target", query.target, B, F, proposal_->dtype());
+  const bool weighted = energy_used();
+  if (weighted && proposal_args::check_order(who, F, noise.order) != nullptr)
+    throw ConfigError(fmt::format(
+        "{}: the energy's weights hold for draws in ascending order only, got another order", who));
+  proposal_->draw(ctx, query.rows, query.mask, K, noise.uniforms, DrawMode::autoregressive, out.draws, {},
+                  noise.order);
+  out.weights.ensure({B, K}, proposal_->dtype(), proposal_->device());
+  if (!weighted) {
+    out.energy.ensure({0}, proposal_->dtype(), proposal_->device());
+    out.summary.ensure({0, 3}, proposal_->dtype(), proposal_->device());
+    return ops::fill(ctx, 1 / static_cast<double>(K), out.weights);
+  }
+  out.energy.ensure({B * K}, proposal_->dtype(), proposal_->device());
+  out.summary.ensure({B, 3}, proposal_->dtype(), proposal_->device());
+  if (B == 0) return;
+  if (query.target.elements() > 0) {
+    Worker worker(*proposal_, energy_.get(), ctx.backend());
+    worker.weigh(Query(*proposal_, query), K, out.draws, out.energy, out.weights);
+  } else {
+    energy_->infer(ctx, out.draws.x, query.mask, out.draws.context, out.energy);
+    ops::affine(ctx, out.energy.view().reshaped({B, K}), -1, 0, out.weights);
+    if (energy_->options().form == EnergyForm::absolute)
+      ops::axpy(ctx, -1, out.draws.log_q.view().reshaped({B, K}), out.weights);
+  }
+  ops::importance_weights(ctx, out.weights, out.weights, out.summary);
+}
+
 void EmshapModel::moments(Context& ctx, const ModelQuery& query, const SamplingOptions& options,
                           ConditionalMoments& out) const {
   check_options(options);

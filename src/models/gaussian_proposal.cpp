@@ -103,7 +103,7 @@ struct GaussianProposal::Impl {
 
   template <class T, class Wanted>
   Path<T> start(Context& ctx, ConstTensorView x, ConstTensorView mask, std::int64_t draws,
-                const Wanted& wanted) const {
+                const Wanted& wanted, const std::int64_t* order = nullptr) const {
     const std::int64_t B = x.rows();
     Path<T> path{scratch(ctx, {B, F}, DType::i32),
                  scratch(ctx, {B}, DType::i32),
@@ -118,7 +118,7 @@ struct GaussianProposal::Impl {
     for (std::int64_t b = 0; b < B; ++b) {
       const SequenceCounts n = make_sequence(
           m.row(b), F, [&](std::int64_t t) { return wanted(b, t); },
-          path.sequence.template ptr<std::int32_t>() + b * F);
+          path.sequence.template ptr<std::int32_t>() + b * F, order);
       path.known[b] = n.known;
       path.count.template ptr<std::int32_t>()[b] = n.used;
       path.longest = std::max<std::int64_t>(path.longest, n.used - n.known);
@@ -167,7 +167,8 @@ struct GaussianProposal::Impl {
 
   template <class T>
   void draws_of(Context& ctx, const FeatureRows& rows, ConstTensorView mask, std::int64_t draws,
-                ConstTensorView noise, DrawMode mode, Draws& out, ConstTensorView target) const {
+                ConstTensorView noise, DrawMode mode, Draws& out, ConstTensorView target,
+                const std::int64_t* order) const {
     const proposal_args::Wanted<T> wanted(target);
     const Mat<const T> given = mat<T>(rows.x), m = mat<T>(mask), u = mat<T>(noise);
     const bool coded = out.code.rows() > 0;
@@ -205,8 +206,9 @@ struct GaussianProposal::Impl {
                   static_cast<double>(log_sd.ptr<T>()[r / draws * F + t]));
         continue;
       }
-      auto path = start<T>(ctx, x, mask.rows(begin, n), draws,
-                           [&](std::int64_t b, std::int64_t t) { return wanted(begin + b, t); });
+      auto path = start<T>(
+          ctx, x, mask.rows(begin, n), draws,
+          [&](std::int64_t b, std::int64_t t) { return wanted(begin + b, t); }, order);
       walk(ctx, path, out.x.view().rows(begin * draws, n * draws),
            [&](std::int64_t b, std::int64_t t, double log_sd) {
              for (std::int64_t r = b * draws; r < (b + 1) * draws; ++r)
@@ -253,16 +255,18 @@ void GaussianProposal::sequential(Context& ctx, const FeatureRows& rows, ConstTe
 }
 
 void GaussianProposal::draw(Context& ctx, const FeatureRows& rows, ConstTensorView mask, std::int64_t draws,
-                            ConstTensorView noise, DrawMode mode, Draws& out, ConstTensorView target) const {
+                            ConstTensorView noise, DrawMode mode, Draws& out, ConstTensorView target,
+                            std::span<const std::int64_t> order) const {
   constexpr const char* who = "GaussianProposal::draw";
   const std::int64_t B = proposal_args::check_rows(who, *this, rows, mask);
   proposal_args::check_draws(who, *this, B, draws, noise, target);
+  const std::int64_t* given = proposal_args::check_order(who, layout_.features(), order);
   proposal_args::size_outputs(*this, B, draws, out);
   ops::fill(ctx, 0, out.context);
   if (dtype_ == DType::f32)
-    Impl(*this).draws_of<float>(ctx, rows, mask, draws, noise, mode, out, target);
+    Impl(*this).draws_of<float>(ctx, rows, mask, draws, noise, mode, out, target, given);
   else
-    Impl(*this).draws_of<double>(ctx, rows, mask, draws, noise, mode, out, target);
+    Impl(*this).draws_of<double>(ctx, rows, mask, draws, noise, mode, out, target, given);
 }
 
 }  // namespace emshap

@@ -90,7 +90,7 @@ template <class T>
 class BaseChain {
  public:
   BaseChain(Context& ctx, const MaskedMlp::Impl& net, ConstTensorView x, ConstTensorView mask,
-            const proposal_args::Wanted<T>& wanted, const DrawTile& tile)
+            const proposal_args::Wanted<T>& wanted, const DrawTile& tile, const std::int64_t* order)
       : ctx_(ctx),
         F_(net.F),
         per_(tile.per),
@@ -107,7 +107,8 @@ class BaseChain {
                      unused = scratch(ctx, {tile.rows, F_}, x.dtype());
     for (std::int64_t b = 0; b < tile.rows; ++b) {
       const auto drawn = [&](std::int64_t t) { return wanted(tile.first_row + b, t); };
-      next_[b] = make_sequence(mat<T>(mask).row(b), F_, drawn, sequence_.ptr<std::int32_t>() + b * F_).known;
+      next_[b] =
+          make_sequence(mat<T>(mask).row(b), F_, drawn, sequence_.ptr<std::int32_t>() + b * F_, order).known;
       count.ptr<std::int32_t>()[b] = static_cast<std::int32_t>(F_);
     }
     ops::base_gains(ctx, net.cov, sequence_, count, gains_, unused);
@@ -171,17 +172,20 @@ void chain(Context& ctx, const MaskedMlp::Impl& net, const FeatureRows& rows, Co
 template <class T>
 void draw_chain(Context& ctx, const MaskedMlp::Impl& net, const FeatureRows& rows, ConstTensorView mask,
                 const proposal_args::Wanted<T>& wanted, std::int64_t draws, ConstTensorView noise,
-                const DrawTile& tile, Draws& out) {
+                const DrawTile& tile, const std::int64_t* order, Draws& out) {
   const Workspace::Scope scope(ctx.workspace());
   const std::int64_t F = net.F, most = tile.count(), from = tile.place(0, draws);
   const DType dtype = out.x.dtype();
   BaseChain<T> base(ctx, net, rows.x.rows(tile.first_row, tile.rows), mask.rows(tile.first_row, tile.rows),
-                    wanted, tile);
+                    wanted, tile, order);
   Passes<T> passes(ctx, net, dtype, most);
   const TensorView drawn = scratch(ctx, {most}, dtype), log_q = scratch(ctx, {most}, dtype);
   const TensorView codes = scratch(ctx, {most}, DType::i32), uniforms = scratch(ctx, {most, 2}, dtype);
   const Mat<const T> m = mat<T>(mask), u = mat<T>(noise);
-  for (std::int64_t t = 0; t < F; ++t) {
+  bool* come = ctx.workspace().take<bool>(F);  // features of the order so far
+  std::fill_n(come, F, false);
+  for (std::int64_t step = 0; step < F; ++step) {
+    const std::int64_t t = order == nullptr ? step : order[step];
     const auto drawn_now = [&](std::int64_t b) {
       return !(m.row(tile.first_row + b)[t] > T(.5)) && wanted(tile.first_row + b, t);
     };
@@ -193,9 +197,10 @@ void draw_chain(Context& ctx, const MaskedMlp::Impl& net, const FeatureRows& row
       const auto row = passes.add(place, out.x.ptr<T>() + place * F,
                                   net.V > 0 ? out.code.ptr<std::int32_t>() + place * F : nullptr);
       const std::int64_t b = tile.row(i);
-      for (std::int64_t s = 0; s < F; ++s) row.mask[s] = T(m.row(b)[s] > T(.5) || (s < t && wanted(b, s)));
+      for (std::int64_t s = 0; s < F; ++s) row.mask[s] = T(m.row(b)[s] > T(.5) || (come[s] && wanted(b, s)));
       base.moments(i, row.mu, row.log_sd);
     }
+    come[t] = true;
     const std::int64_t n = passes.n;
     if (n == 0) continue;
     const TensorView q = passes.run(t);
@@ -242,7 +247,8 @@ void draw_at_once(Context& ctx, const MaskedMlp::Impl& net, ConstTensorView unkn
 
 template <class T>
 void draw_rows(Context& ctx, const MaskedMlp::Impl& net, const FeatureRows& rows, ConstTensorView mask,
-               std::int64_t draws, ConstTensorView noise, DrawMode mode, ConstTensorView target, Draws& out) {
+               std::int64_t draws, ConstTensorView noise, DrawMode mode, ConstTensorView target,
+               const std::int64_t* order, Draws& out) {
   const proposal_args::Wanted<T> wanted(target);
   const Mat<const T> x = mat<T>(rows.x), m = mat<T>(mask);
   for (std::int64_t r = 0; r < out.x.rows(); ++r) {
@@ -276,7 +282,7 @@ void draw_rows(Context& ctx, const MaskedMlp::Impl& net, const FeatureRows& rows
   for (std::int64_t b = 0; b < x.rows; b += rows_of_tile)
     for (std::int64_t k = 0; k < draws; k += draw_tile)
       draw_chain<T>(ctx, net, rows, mask, wanted, draws, noise,
-                    {b, std::min(rows_of_tile, x.rows - b), k, std::min(draw_tile, draws - k)}, out);
+                    {b, std::min(rows_of_tile, x.rows - b), k, std::min(draw_tile, draws - k)}, order, out);
 }
 
 }  // namespace
@@ -298,16 +304,18 @@ void MaskedMlp::sequential(Context& ctx, const FeatureRows& rows, ConstTensorVie
 }
 
 void MaskedMlp::draw(Context& ctx, const FeatureRows& rows, ConstTensorView mask, std::int64_t draws,
-                     ConstTensorView noise, DrawMode mode, Draws& out, ConstTensorView target) const {
+                     ConstTensorView noise, DrawMode mode, Draws& out, ConstTensorView target,
+                     std::span<const std::int64_t> order) const {
   constexpr const char* who = "MaskedMlp::draw";
   const std::int64_t B = proposal_args::check_rows(who, *this, rows, mask);
   proposal_args::check_draws(who, *this, B, draws, noise, target);
+  const std::int64_t* given = proposal_args::check_order(who, layout().features(), order);
   proposal_args::check_cpu(who, *this);
   proposal_args::size_outputs(*this, B, draws, out);
   if (dtype() == DType::f32)
-    draw_rows<float>(ctx, *impl_, rows, mask, draws, noise, mode, target, out);
+    draw_rows<float>(ctx, *impl_, rows, mask, draws, noise, mode, target, given, out);
   else
-    draw_rows<double>(ctx, *impl_, rows, mask, draws, noise, mode, target, out);
+    draw_rows<double>(ctx, *impl_, rows, mask, draws, noise, mode, target, given, out);
 }
 
 }  // namespace emshap

@@ -138,6 +138,15 @@ void Worker::draw(const Query& query, std::int64_t begin, std::int64_t n, const 
   energy_->infer(ctx_, without_missing(query, begin, n, draws.x), mask, draws.context, energy);
 }
 
+void Worker::weigh(const Query& query, std::int64_t count, const Draws& draws, Tensor& energy,
+                   TensorView log_w) {
+  const std::int64_t n = query.rows();
+  read_masks(query, 0, n);
+  energy_->infer(ctx_, without_missing(query, 0, n, draws.x), query.mask(0, n), draws.context, energy);
+  SamplingOptions options;
+  log_weights(query, 0, n, options, Fill::everything, count, draws, energy, log_w);
+}
+
 void Worker::log_weights(const Query& query, std::int64_t begin, std::int64_t n,
                          const SamplingOptions& options, Fill fill, std::int64_t count, const Draws& draws,
                          const Tensor& energy, TensorView log_w) {

@@ -54,6 +54,8 @@ class Worker {
   /// Draws [first, first + count) of n rows with their energies (n count), 0 without a network.
   void draw(const Query& query, std::int64_t begin, std::int64_t n, const SamplingOptions& options, Fill fill,
             std::int64_t first, std::int64_t count, Draws& draws, Tensor& energy);
+  /// Energies (n count) of all rows' draws, made by Fill::everything, and log_w (n, count).
+  void weigh(const Query& query, std::int64_t count, const Draws& draws, Tensor& energy, TensorView log_w);
   /// log_w (n, count): logarithms of their importance weights.
   void log_weights(const Query& query, std::int64_t begin, std::int64_t n, const SamplingOptions& options,
                    Fill fill, std::int64_t count, const Draws& draws, const Tensor& energy, TensorView log_w);

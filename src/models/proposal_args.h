@@ -37,6 +37,23 @@ inline void check_draws(const char* who, const Proposal& proposal, std::int64_t 
     check_matrix(who, "target", target, rows, proposal.layout().features(), proposal.dtype());
 }
 
+/// The order of generation, null for ascending; throws ConfigError unless it is a permutation of the
+/// features.
+inline const std::int64_t* check_order(const char* who, std::int64_t features,
+                                       std::span<const std::int64_t> order) {
+  if (order.empty()) return nullptr;
+  bool fits = static_cast<std::int64_t>(order.size()) == features, ascending = true;
+  for (std::size_t i = 0; fits && i < order.size(); ++i) {
+    fits = order[i] >= 0 && order[i] < features;
+    ascending = ascending && order[i] == static_cast<std::int64_t>(i);
+    for (std::size_t j = 0; fits && j < i; ++j) fits = order[i] != order[j];
+  }
+  if (!fits)
+    throw ConfigError(fmt::format("{}: the order of generation has {} entries, expected each of 0 to {} once",
+                                  who, order.size(), features - 1));
+  return ascending ? nullptr : order.data();
+}
+
 /// The unknown features that are drawn: those of `target`, all without it.
 template <class T>
 struct Wanted {

@@ -106,14 +106,14 @@ class Sampler {
 template <class T>
 void draw_one_by_one(Context& ctx, const SetGruOptions& o, const ParameterStore& store,
                      const SetGru::Impl& impl, const Rows<T>& in, std::int64_t K, ConstTensorView noise,
-                     const proposal_args::Wanted<T>& wanted, Draws& out) {
+                     const proposal_args::Wanted<T>& wanted, const std::int64_t* order, Draws& out) {
   const std::int64_t B = in.rows.x.rows(), F = o.layout.features();
   if (B == 0) return;
   const Workspace::Scope scope(ctx.workspace());
   const std::int64_t part = std::min(K, rows_of_tile);
   const std::int64_t most_rows =
       std::min({B, rows_with_gains(F), std::max<std::int64_t>(1, rows_of_tile / K)});
-  Walk<T> walk(ctx, o, store, impl, most_rows, most_rows * part);
+  Walk<T> walk(ctx, o, store, impl, most_rows, most_rows * part, order);
   Sampler<T> sampler(ctx, impl, walk.net(), noise, K, most_rows * part, out);
   const bool categorical = out.code.elements() > 0;
   for (std::int64_t begin = 0; begin < B; begin += most_rows) {
@@ -166,32 +166,34 @@ void draw_at_once(Context& ctx, const SetGru& model, const SetGru::Impl& impl, c
 template <class T>
 void draw_on(Context& ctx, const SetGru& model, const ParameterStore& store, const SetGru::Impl& impl,
              const Rows<T>& in, std::int64_t K, ConstTensorView noise, DrawMode mode, ConstTensorView target,
-             Draws& out) {
+             const std::int64_t* order, Draws& out) {
   const proposal_args::Wanted<T> wanted(target);
   prepare_draws(ctx, model.options(), in, K, out);
   if (mode == DrawMode::one_shot)
     draw_at_once(ctx, model, impl, in, K, noise, wanted, out);
   else
-    draw_one_by_one(ctx, model.options(), store, impl, in, K, noise, wanted, out);
+    draw_one_by_one(ctx, model.options(), store, impl, in, K, noise, wanted, order, out);
 }
 
 }  // namespace
 
 void SetGru::draw(Context& ctx, const FeatureRows& rows, ConstTensorView mask, std::int64_t draws,
-                  ConstTensorView noise, DrawMode mode, Draws& out, ConstTensorView target) const {
+                  ConstTensorView noise, DrawMode mode, Draws& out, ConstTensorView target,
+                  std::span<const std::int64_t> order) const {
   constexpr const char* what = "set-GRU, draw";
   check_rows(what, options_.layout, rows, dtype());
   check_mask(what, "mask", rows, mask);
   if (target.data() != nullptr) check_mask(what, "target", rows, target);
   const std::int64_t B = rows.x.rows(), F = options_.layout.features();
   if (draws < 1) throw ConfigError(fmt::format("{}: {} draws a row, expected at least 1", what, draws));
+  const std::int64_t* given = proposal_args::check_order(what, F, order);
   if (B * draws > 0 && ((noise.rows() != B * draws && noise.rows() != draws) || noise.cols() != 2 * F))
     throw ShapeError(fmt::format("{}: noise has shape {}, expected {} or {}", what, noise.shape().str(),
                                  Shape{B * draws, 2 * F}.str(), Shape{draws, 2 * F}.str()));
   if (dtype() == DType::f32)
-    draw_on<float>(ctx, *this, store_, *impl_, {rows, mask}, draws, noise, mode, target, out);
+    draw_on<float>(ctx, *this, store_, *impl_, {rows, mask}, draws, noise, mode, target, given, out);
   else
-    draw_on<double>(ctx, *this, store_, *impl_, {rows, mask}, draws, noise, mode, target, out);
+    draw_on<double>(ctx, *this, store_, *impl_, {rows, mask}, draws, noise, mode, target, given, out);
 }
 
 }  // namespace emshap

@@ -9,15 +9,17 @@ namespace emshap::set_gru {
 
 /// A group of rows that become complete one feature after another, each by K draws at a time.
 ///
-/// walk(visit) calls visit(t, active, mean, log_sd, head) for ascending t with the draws for which t comes
-/// now; visit sees to it that x and code of these draws hold the value, which then enters their states.
+/// walk(visit) calls visit(t, active, mean, log_sd, head) for ascending t, or t in the order given, with the
+/// draws for which t comes now; visit sees to it that x and code of these draws hold the value, which then
+/// enters their states.
 template <class T>
 class Walk {
  public:
   Walk(Context& ctx, const SetGruOptions& o, const ParameterStore& store, const SetGru::Impl& impl,
-       std::int64_t most_rows, std::int64_t most_draws)
+       std::int64_t most_rows, std::int64_t most_draws, const std::int64_t* order = nullptr)
       : ctx_(ctx),
         impl_(impl),
+        order_(order),
         F(o.layout.features()),
         H(o.hidden),
         net_(ctx, o, store, impl, std::max(most_rows, most_draws)),
@@ -57,7 +59,7 @@ class Walk {
       const T* mask = in.mask.template ptr<T>() + (begin + r) * in.mask.row_stride();
       const SequenceCounts n = make_sequence(
           mask, F, [&](std::int64_t t) { return wanted(begin + r, t); },
-          sequence_.ptr<std::int32_t>() + r * F);
+          sequence_.ptr<std::int32_t>() + r * F, order_);
       count_.ptr<std::int32_t>()[r] = n.used;
       known_.ptr<std::int32_t>()[r] = n.known;
     }
@@ -79,7 +81,8 @@ class Walk {
     }
     std::int32_t* next = position_.ptr<std::int32_t>();  // of each row: where its sequence stands
     std::copy(known_.ptr<std::int32_t>(), known_.ptr<std::int32_t>() + rows_, next);
-    for (std::int64_t t = 0; t < F; ++t) step(t, draws, x, h, mean, code, visit);
+    for (std::int64_t i = 0; i < F; ++i)
+      step(order_ == nullptr ? i : order_[i], draws, x, h, mean, code, visit);
   }
 
  private:
@@ -137,6 +140,7 @@ class Walk {
 
   Context& ctx_;
   const SetGru::Impl& impl_;
+  const std::int64_t* const order_;  // null: ascending
   const std::int64_t F, H;
   Network<T> net_;
   Active active_, later_;

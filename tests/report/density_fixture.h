@@ -101,7 +101,7 @@ class ConstantProposal : public Proposal {
     conditionals(ctx, rows, mask, out);
   }
   void draw(Context&, const FeatureRows&, ConstTensorView, std::int64_t, ConstTensorView, DrawMode, Draws&,
-            ConstTensorView) const override {}
+            ConstTensorView, std::span<const std::int64_t>) const override {}
 
  private:
   FeatureLayout layout_;

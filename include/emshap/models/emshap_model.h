@@ -43,6 +43,13 @@ struct DensityScores {
   std::vector<double> effective;    ///< effective sample size of the K draws; K without the energy
 };
 
+/// Noise and order from outside, for draws() below.
+struct GivenNoise {
+  std::int64_t draws = 0;               ///< K
+  ConstTensorView uniforms;             ///< (K, 2 F) shared by all rows, or (B K, 2 F): see Proposal::draw
+  std::span<const std::int64_t> order;  ///< (F) in which unknown features are generated; empty: ascending
+};
+
 /// K completions of each row with weights.
 struct WeightedDraws {
   Draws draws;
@@ -85,6 +92,12 @@ class EMSHAP_API EmshapModel {
   /// K weighted completions of each row, missing features included; the caller bounds B K. Weights count the
   /// energy if energy_used(); energies are there whenever there is a network.
   void draw(Context& ctx, const ModelQuery& query, const SamplingOptions& options, WeightedDraws& out) const;
+
+  /// The same by given noise. Without energy_used() the energy network does not run, the weights are equal
+  /// and `energy` and `summary` are left empty. Nothing is allocated once `out` and the context have their
+  /// memory, but for rows that lack features. Throws ConfigError for another than the ascending order
+  /// together with the energy's weights.
+  void draw(Context& ctx, const ModelQuery& query, const GivenNoise& noise, WeightedDraws& out) const;
 
   /// E[x_t | x_S] and its standard deviation from weighted draws. A categorical feature's values are its
   /// categories' values in model space.

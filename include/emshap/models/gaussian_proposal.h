@@ -28,7 +28,8 @@ class EMSHAP_API GaussianProposal : public Proposal {
   void sequential(Context& ctx, const FeatureRows& rows, ConstTensorView mask, ConstTensorView target,
                   Conditionals& out) const override;
   void draw(Context& ctx, const FeatureRows& rows, ConstTensorView mask, std::int64_t draws,
-            ConstTensorView noise, DrawMode mode, Draws& out, ConstTensorView target = {}) const override;
+            ConstTensorView noise, DrawMode mode, Draws& out, ConstTensorView target = {},
+            std::span<const std::int64_t> order = {}) const override;
 
  private:
   struct Impl;

@@ -1,6 +1,7 @@
 #pragma once
 // The proposal q(x_U | x_S) = prod_t q(x_t | x_S, x_{U before t}): what every proposal network (and the plain
-// Gaussian) can do. Features are generated in ascending order: S ascending, then U ascending.
+// Gaussian) can do. Features are generated in ascending order, S ascending, then U ascending, unless draws
+// are asked for in another.
 //
 // All functions work on the rows they are given, alone: members of a team call them for their own rows with
 // contexts of their own, and results do not depend on how rows are cut into calls.
@@ -67,9 +68,12 @@ class EMSHAP_API Proposal {
   /// `draws` completions of each row. `noise` (B K, 2 F), or (K, 2 F) shared by all rows, uniform on (0, 1),
   /// of the proposal's element type: feature t reads column 2 t for its component or category and 2 t + 1 for
   /// its value. `target` (B, F) as in sequential, so that log_q belongs to the same density: missing features
-  /// are not drawn (x 0, code -1). An empty view: everything unknown is drawn.
+  /// are not drawn (x 0, code -1). An empty view: everything unknown is drawn. `order`: a permutation of the
+  /// F features, in which the unknown ones are generated (empty: ascending); log_q is the density in that
+  /// order.
   virtual void draw(Context& ctx, const FeatureRows& rows, ConstTensorView mask, std::int64_t draws,
-                    ConstTensorView noise, DrawMode mode, Draws& out, ConstTensorView target = {}) const = 0;
+                    ConstTensorView noise, DrawMode mode, Draws& out, ConstTensorView target = {},
+                    std::span<const std::int64_t> order = {}) const = 0;
 };
 
 /// A batch to train on, this member's rows of it.

@@ -1,0 +1,26 @@
+#pragma once
+// A trained power model as the function that is explained.
+#include <cstdint>
+#include <memory>
+
+#include "emshap/models/predictor.h"
+#include "emshap/train/power_model.h"
+
+namespace emshap {
+
+/// Raw features to the target in its own unit, on the CPU; the model must outlive it and keep its weights.
+/// Rows are complete: missing values are imputed by the model all the same.
+class EMSHAP_API PowerModelPredictor final : public Predictor {
+ public:
+  /// Throws DeviceError for a network that is not on the CPU.
+  explicit PowerModelPredictor(const PowerModel& model);
+  ~PowerModelPredictor() override;
+  std::int64_t inputs() const override;
+  void predict(Context& ctx, ConstTensorView raw, TensorView y) const override;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace emshap
