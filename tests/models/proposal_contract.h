@@ -129,7 +129,8 @@ inline void same_rows(const Context& ctx, const char* what, std::span<const doub
     check_same_bits(what, got, want);
 }
 
-inline void check_proposal(const Proposal& p, Context& ctx) {
+/// `order_matters`: the state depends (slightly) on the order in which features came.
+inline void check_proposal(const Proposal& p, Context& ctx, bool order_matters = false) {
   const FeatureLayout& layout = p.layout();
   const std::int64_t F = layout.features(), C = p.components(), V = layout.total_categories(), B = 37, K = 5;
   const DType dtype = p.dtype();
@@ -273,6 +274,56 @@ inline void check_proposal(const Proposal& p, Context& ctx) {
         ctx, "rows in parts", to_doubles(part.x),
         std::span(drawn).subspan(static_cast<std::size_t>(3 * K * F), static_cast<std::size_t>(2 * K * F)),
         limit);
+  }
+
+  // In another order each feature is drawn from what is known and what comes before it in that order.
+  const double order_limit = order_matters ? .05 : 10 * limit;
+  std::vector<std::int64_t> order(static_cast<std::size_t>(F));
+  for (std::int64_t i = 0; i < F; ++i) order[static_cast<std::size_t>(i)] = (2 * F - 1 - i + F / 2) % F;
+  Draws turned;
+  p.draw(ctx, {blank, no_code}, data.mask, K, noise, DrawMode::autoregressive, turned, data.target, order);
+  const std::vector<double> turned_x = to_doubles(turned.x);
+  std::vector<double> chain_mask, chain_log_q(static_cast<std::size_t>(B * K), 0.);
+  for (std::int64_t i = 0; i < B * K * F; ++i)
+    chain_mask.push_back(mask[static_cast<std::size_t>(i / F / K * F + i % F)]);
+  for (const std::int64_t t : order) {
+    std::vector<double> now(turned_x.size(), 0.);
+    for (std::int64_t r = 0; r < B * K; ++r)
+      now[static_cast<std::size_t>(r * F + t)] = target[static_cast<std::size_t>(r / K * F + t)];
+    std::vector<std::int32_t> code = codes(turned.code);
+    code.resize(turned_x.size(), -1);
+    Draws alone;
+    p.draw(ctx, {turned.x, Tensor::from(code, {B * K, F})}, make_tensor(chain_mask, {B * K, F}, dtype), 1,
+           noise, DrawMode::one_shot, alone, make_tensor(now, {B * K, F}, dtype));
+    const std::vector<double> x_alone = to_doubles(alone.x), log_q = to_doubles(alone.log_q);
+    for (std::int64_t r = 0; r < B * K; ++r) {
+      const auto at = static_cast<std::size_t>(r * F + t);
+      if (now[at] == 0) continue;
+      CHECK(std::abs(x_alone[at] - turned_x[at]) <= order_limit * (1 + std::abs(x_alone[at])));
+      chain_log_q[static_cast<std::size_t>(r)] += log_q[static_cast<std::size_t>(r)];
+      chain_mask[at] = 1;
+    }
+  }
+  for (std::int64_t r = 0; r < B * K; ++r)
+    CHECK(std::abs(to_doubles(turned.log_q)[static_cast<std::size_t>(r)] -
+                   chain_log_q[static_cast<std::size_t>(r)]) <=
+          order_limit * (1 + std::abs(chain_log_q[static_cast<std::size_t>(r)])));
+  std::vector<std::int64_t> ascending(static_cast<std::size_t>(F));
+  for (std::int64_t t = 0; t < F; ++t) ascending[static_cast<std::size_t>(t)] = t;
+  Draws straight, given;
+  p.draw(ctx, data.rows(), data.mask, K, noise, DrawMode::autoregressive, straight);
+  p.draw(ctx, data.rows(), data.mask, K, noise, DrawMode::autoregressive, given, {}, ascending);
+  check_same_bits("ascending", to_doubles(given.x), to_doubles(straight.x));
+  ascending.push_back(0);
+  CHECK_THROWS_AS(
+      p.draw(ctx, data.rows(), data.mask, K, noise, DrawMode::autoregressive, given, {}, ascending),
+      ConfigError);
+  ascending.pop_back();
+  if (F > 1) {
+    ascending[1] = 0;
+    CHECK_THROWS_AS(
+        p.draw(ctx, data.rows(), data.mask, K, noise, DrawMode::autoregressive, given, {}, ascending),
+        ConfigError);
   }
 
   // No rows, and arguments that do not fit.

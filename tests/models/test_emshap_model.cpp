@@ -402,3 +402,34 @@ TEST_CASE("parts that do not fit and queries of the wrong shape are refused") {
   query.numbers = std::span(d.numbers).first(2);
   CHECK_THROWS_AS(m.energies(ctx, query), ShapeError);
 }
+
+TEST_CASE("draws by given noise are those of the same numbers, weights included") {
+  Context ctx;
+  const std::int64_t K = 40;
+  for (const bool missing : {false, true})
+    for (const EnergyForm form : {EnergyForm::residual, EnergyForm::absolute}) {
+      const Data d(16, missing);
+      const ModelQuery query = d.query(missing);
+      std::unique_ptr<EnergyNetwork> net = linear_energy();
+      if (form == EnergyForm::absolute)
+        net = std::make_unique<EnergyNetwork>(EnergyNetworkOptions{.features = F, .context = 1, .form = form},
+                                              DType::f64);
+      EmshapModel m = model(std::move(net));
+      WeightedDraws want, got;
+      m.draw(ctx, query, sampling(K), want);
+      Tensor noise({16 * K, 2 * F}, DType::f64);
+      ops::fill_draw_noise(ctx, DrawNoise::sobol, sampling(K).key, d.numbers, 0, K, noise);
+      const std::vector<std::int64_t> ascending = {0, 1, 2}, turned = {2, 0, 1};
+      m.draw(ctx, query, {.draws = K, .uniforms = noise, .order = ascending}, got);
+      check_same_bits("x", to_doubles(got.draws.x), to_doubles(want.draws.x));
+      check_same_bits("energy", to_doubles(got.energy), to_doubles(want.energy));
+      check_close("weights", to_doubles(got.weights), to_doubles(want.weights), {1e-12, 1e-12});
+      CHECK_THROWS_AS(m.draw(ctx, query, {.draws = K, .uniforms = noise, .order = turned}, got), ConfigError);
+      m.use_energy(false);
+      m.draw(ctx, query, {.draws = K, .uniforms = noise, .order = turned}, got);
+      CHECK(got.energy.elements() == 0);
+      for (const double w : to_doubles(got.weights)) CHECK(w == 1. / K);
+      m.draw(ctx, query, {.draws = K, .uniforms = noise, .order = {}}, got);
+      check_same_bits("x", to_doubles(got.draws.x), to_doubles(want.draws.x));
+    }
+}

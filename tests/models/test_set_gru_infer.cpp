@@ -276,7 +276,7 @@ TEST_CASE("the set-GRU is a proposal") {
       Context ctx;
       SetGru model({.layout = mixed_layout(features), .base = correlated_base(features), .hidden = 20},
                    dtype);
-      check_proposal(model, ctx);
+      check_proposal(model, ctx, true);
     }
 }
 
