@@ -1,7 +1,6 @@
 #include "report/gnuplot_script.h"
 
 #include <algorithm>
-#include <array>
 #include <cctype>
 #include <cmath>
 #include <limits>
@@ -10,31 +9,10 @@
 
 #include "emshap/core/error.h"
 #include "emshap/report/text_table.h"
+#include "report/gnuplot_series.h"
 
 namespace emshap::report {
 namespace {
-
-// Okabe & Ito 2008, readable with every common colour blindness.
-constexpr std::array<const char*, 6> palette{"#0072B2", "#D55E00", "#009E73",
-                                             "#CC79A7", "#E69F00", "#56B4E9"};
-constexpr const char* ink = "#262626";
-constexpr const char* faint = "#6b6b6b";
-
-const char* colour(std::size_t i) {
-  return palette[i % palette.size()];
-}
-
-std::string number(double value) {
-  return fmt::format("{:.9g}", value);
-}
-
-std::string with_alpha(int transparency, const char* rgb) {
-  return fmt::format("#{:02x}{}", transparency, rgb + 1);
-}
-
-bool drawable(double value, const Axis& axis) {
-  return std::isfinite(value) && (!axis.logarithmic || value > 0);
-}
 
 void check_chart(const Chart& chart) {
   for (const Series& s : chart.series) {
@@ -45,6 +23,11 @@ void check_chart(const Chart& chart) {
     if (s.style == Style::bars && s.x.size() != chart.categories.size())
       throw ShapeError(fmt::format("plot: series '{}' has {} bars, expected {}, the number of categories",
                                    s.name, s.x.size(), chart.categories.size()));
+    for (const std::size_t length : {s.base.size(), s.error.size(), s.shade.size(), s.labels.size()})
+      if (length != 0 && length != s.x.size())
+        throw ShapeError(
+            fmt::format("plot: series '{}' has {} starts, errors, shades or labels, expected none or {}",
+                        s.name, length, s.x.size()));
   }
 }
 
@@ -62,7 +45,7 @@ Axis with_limits(Axis axis, double low, double high) {
     low /= margin;
     high *= margin;
   } else {
-    const double margin = low == high ? std::max(std::abs(low) * .05, 1e-9) : (high - low) * .04;
+    const double margin = low != high ? (high - low) * .04 : low == 0 ? 1 : std::abs(low) * .05;
     low -= margin;
     high += margin;
   }
@@ -72,19 +55,33 @@ Axis with_limits(Axis axis, double low, double high) {
   return axis;
 }
 
-void resolve_limits(const Chart& chart, Axis& x, Axis& y) {
+/// Room for the texts beside bars, as a share of the plot's width, estimated from their lengths.
+double label_room(const Chart& chart, Canvas canvas) {
+  std::int64_t name = 0, label = 5;
+  for (const std::string& text : chart.categories) name = std::max(name, display_width(text));
+  for (const Series& s : chart.series)
+    for (const std::string& text : s.labels) label = std::max(label, display_width(text));
+  const double letter = 8.2;  // pixels
+  const double width = std::max(canvas.width - 60 - letter * static_cast<double>(name), canvas.width * .3);
+  return std::min(letter * static_cast<double>(label + 1) / width, .6);
+}
+
+void resolve_limits(const Chart& chart, Canvas canvas, Axis& x, Axis& y) {
   constexpr double inf = std::numeric_limits<double>::infinity();
   double x_low = inf, x_high = -inf, y_low = inf, y_high = -inf;
   for (const Series& s : chart.series)
     for (std::size_t i = 0; i < s.x.size(); ++i) {
       if (!drawable(s.x[i], x)) continue;
+      const double error = std::max(entry(s.error, i, 0), 0.0);
       if (s.style == Style::bars) {
-        include(x_low, x_high, s.x[i]);
+        for (const double end : {s.x[i] - error, s.x[i] + error, entry(s.base, i, s.x[i])})
+          if (drawable(end, x)) include(x_low, x_high, end);
         continue;
       }
       if (!drawable(s.y[i], y)) continue;
       include(x_low, x_high, s.x[i]);
-      include(y_low, y_high, s.y[i]);
+      for (const double end : {s.y[i] - error, s.y[i] + error})
+        if (drawable(end, y)) include(y_low, y_high, end);
     }
   if (chart.zero_line && !y.logarithmic) include(y_low, y_high, 0);
   if (chart.diagonal && x_low <= x_high) {
@@ -96,24 +93,30 @@ void resolve_limits(const Chart& chart, Axis& x, Axis& y) {
   const bool no_x_low = !x.low, no_y_low = !y.low;
   const bool boxes = std::any_of(chart.series.begin(), chart.series.end(),
                                  [](const Series& s) { return s.style == Style::boxes; });
-  const bool bars = !chart.categories.empty();
-  if (bars && !x.logarithmic) include(x_low, x_high, 0);
+  const bool bars = std::any_of(chart.series.begin(), chart.series.end(),
+                                [](const Series& s) { return s.style == Style::bars; });
+  const bool floating =
+      std::any_of(chart.series.begin(), chart.series.end(), [](const Series& s) { return !s.base.empty(); });
+  const bool from_zero = bars && !floating && !x.logarithmic;
+  if (from_zero) include(x_low, x_high, 0);
   if (boxes && !y.logarithmic) include(y_low, y_high, 0);
   x = with_limits(x, x_low, x_high);
   y = with_limits(y, y_low, y_high);
   // Bars and boxes stand on zero; no gap below it.
+  if (from_zero && no_x_low && x_low == 0) x.low = 0;
   if (bars && !x.logarithmic) {
-    if (no_x_low && x_low == 0) x.low = 0;
-    const double room = (*x.high - *x.low) * .06;  // for the values at the ends
-    x.high = *x.high + room;
-    if (*x.low < 0) x.low = *x.low - room;
+    const double share = label_room(chart, canvas), negative = floating || *x.low < 0 ? share : 0;
+    const double range = (*x.high - *x.low) / (1 - std::min(share + negative, .8));
+    x.high = *x.high + range * share;
+    x.low = *x.low - range * negative;
   }
   if (boxes && no_y_low && !y.logarithmic && y_low == 0) y.low = 0;
 }
 
-/// Height that gives each of `lines` category names its line.
-int height_for(std::size_t lines, Canvas canvas) {
-  return std::max(canvas.height, 140 + 24 * static_cast<int>(std::min<std::size_t>(lines, 400)));
+/// Height that gives each of `lines` category names its line; few lines do not become wide bands.
+int height_for(std::size_t lines, int line, Canvas canvas) {
+  const int count = static_cast<int>(std::min<std::size_t>(std::max<std::size_t>(lines, 1), 400));
+  return std::min(std::max(canvas.height, 140 + line * count), 140 + 2 * line * (count + 1));
 }
 
 /// What surrounds the data: terminal, borders, grid, title and note at the left edge of the graph, legend.
@@ -160,141 +163,41 @@ std::string logarithmic_tics(char name, const Axis& axis) {
   return fmt::format("set {}tics ({})\n", name, list);
 }
 
+std::string tics(char axis, const std::vector<std::string>& names, bool slanted) {
+  std::string out =
+      fmt::format("set {}tics scale 0 {}(", axis, slanted ? "rotate by -40 left " : "norotate ");
+  bool first = true;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    if (names[i].empty()) continue;
+    out += (first ? "" : ", ") + tic_text(names[i]) + fmt::format(" {}", i);
+    first = false;
+  }
+  return out + ")\n";
+}
+
 std::string axis_commands(char name, const Axis& axis) {
   std::string out = fmt::format("set {0}label {1} textcolor rgb '{2}'\nset {0}range [{3}:{4}] noextend\n",
                                 name, quote(axis.label), ink, number(*axis.low), number(*axis.high));
   if (axis.logarithmic) out += fmt::format("set logscale {}\n", name) + logarithmic_tics(name, axis);
+  if (!axis.names.empty()) out += tics(name, axis.names, name == 'x' && axis.names.size() > 4);
   return out;
 }
 
-std::string colour_scale(const std::string& label, double low, double high, bool logarithmic,
-                         bool diverging) {
-  std::string out =
-      diverging
-          ? "set palette defined (0 '#2166ac', .25 '#92c5de', .5 '#f7f7f7', .75 '#f4a582', 1 '#b2182b')\n"
-          : "set palette defined (0 '#c6dbef', .35 '#6baed6', .7 '#2171b5', 1 '#08306b')\n";
-  out += fmt::format("set cblabel {} textcolor rgb '{}'\nset cbrange [{}:{}]\n", quote(label), ink,
-                     number(low), number(high));
-  out +=
-      fmt::format("set colorbox noborder\nset cbtics scale 0 textcolor rgb '{}'\nset format cb '%g'\n", ink);
-  if (logarithmic) out += "set logscale cb\n";
-  return out;
-}
-
-/// Collects the data files and the elements of the one plot command.
-class Elements {
- public:
-  explicit Elements(GnuplotScript& script) : script_(script) {}
-  void add(std::string data, const std::string& how, const std::string& legend) {
-    if (data.empty()) return;  // gnuplot treats an empty file as an error
-    const std::string name = fmt::format("data{}.txt", script_.files.size());
-    script_.files.emplace_back(name, std::move(data));
-    add_expression(fmt::format("'{}' {}", name, how), legend);
-  }
-  void add_expression(const std::string& expression, const std::string& legend) {
-    list_ += list_.empty() ? "plot " : ", \\\n     ";
-    list_ += expression + (legend.empty() ? " notitle" : " title " + quote(legend));
-  }
-  /// gnuplot draws axes only with something in them: without data, a line beyond the range.
-  void finish(const Axis& y) {
-    if (list_.empty()) add_expression(number(2 * *y.high - *y.low) + " with lines", "");
-    script_.commands += list_ + "\nunset output\n";
-  }
-
- private:
-  GnuplotScript& script_;
-  std::string list_;
-};
-
-std::string columns(const Series& s, const Axis& x, const Axis& y, bool break_lines) {
-  std::string out;
-  bool open = false;
-  for (std::size_t i = 0; i < s.x.size(); ++i) {
-    if (drawable(s.x[i], x) && drawable(s.y[i], y)) {
-      out += number(s.x[i]) + ' ' + number(s.y[i]) + '\n';
-      open = true;
-    } else if (break_lines && open) {
-      out += '\n';
-      open = false;
+/// The colour scale of shaded points, where there are any.
+std::string shade_scale(const Chart& chart) {
+  double low = std::numeric_limits<double>::infinity(), high = -low;
+  bool shaded = false;
+  for (const Series& s : chart.series)
+    for (const double value : s.shade) {
+      shaded = true;
+      if (std::isfinite(value)) include(low, high, value);
     }
-  }
-  return out;
-}
-
-void add_points(Elements& elements, const Series& s, const Axis& x, const Axis& y, const char* rgb) {
-  const double size = s.x.size() <= 200 ? .7 : s.x.size() <= 1000 ? .5 : .4;
-  const int transparency = s.x.size() <= 200 ? 0x30 : 0x80;
-  elements.add(
-      columns(s, x, y, false),
-      fmt::format("using 1:2 with points pt 7 ps {} lc rgb '{}'", size, with_alpha(transparency, rgb)),
-      s.name);
-}
-
-void add_density(GnuplotScript& script, Elements& elements, const Series& s, const Axis& x, const Axis& y,
-                 bool square, const char* rgb) {
-  const std::vector<DensityCell> cells =
-      s.x.size() > density_threshold ? density_cells(s.x, s.y, x, y, square ? 100 : 130, square ? 100 : 80)
-                                     : std::vector<DensityCell>();
-  std::int64_t most = 0;
-  for (const DensityCell& cell : cells) most = std::max(most, cell.count);
-  if (most < 2) return add_points(elements, s, x, y, rgb);
-  script.commands += colour_scale("points per cell", 1, static_cast<double>(most), true, false);
-  std::string data;
-  for (const DensityCell& c : cells)
-    data += fmt::format("{} {} {} {} {}\n", number(c.x_low), number(c.x_high), number(c.y_low),
-                        number(c.y_high), c.count);
-  elements.add(std::move(data), "using 1:3:1:2:3:4:5 with boxxyerror fs solid 1 noborder lc palette", s.name);
-}
-
-void add_boxes(Elements& elements, const Series& s, const Axis& x, const Axis& y, const char* rgb) {
-  const double width = s.x.size() > 1 ? (s.x[1] - s.x[0]) * .92 : (*x.high - *x.low) * .5;
-  elements.add(columns(s, x, y, false),
-               fmt::format("using 1:2:({}) with boxes fs solid 1 noborder lc rgb '{}'", number(width), rgb),
-               s.name);
-}
-
-void add_bars(Elements& elements, const Series& s, const Axis& x, std::size_t which, std::size_t of) {
-  std::string data;
-  const double height = .76 / static_cast<double>(of);
-  for (std::size_t i = 0; i < s.x.size(); ++i) {
-    if (!drawable(s.x[i], x)) continue;
-    const double middle =
-        static_cast<double>(i) + height * (static_cast<double>(which) + .5 - .5 * static_cast<double>(of));
-    const double base = x.logarithmic ? *x.low : 0;
-    data += fmt::format("{} {} {} {}\n", number(base), number(s.x[i]), number(middle - .46 * height),
-                        number(middle + .46 * height));
-  }
-  elements.add(
-      std::move(data),
-      fmt::format("using 1:3:1:2:3:4 with boxxyerror fs solid 1 noborder lc rgb '{}'", colour(which)),
-      s.name);
-  if (of > 1) return;  // values at the ends of grouped bars would collide
-  for (const bool negative : {false, true}) {
-    std::string ends;
-    for (std::size_t i = 0; i < s.x.size(); ++i)
-      if (drawable(s.x[i], x) && (s.x[i] < 0) == negative)
-        ends += fmt::format("{} {} {}{:.3g}\n", number(s.x[i]), i, negative ? "\xE2\x88\x92" : "",
-                            std::abs(s.x[i]));  // U+2212, the minus of the axes
-    elements.add(std::move(ends),
-                 fmt::format("using 1:2:3 with labels {} offset character {},0 textcolor rgb '{}'",
-                             negative ? "right" : "left", negative ? "-.5" : ".5", faint),
-                 "");
-  }
-}
-
-/// Tic labels are formats to gnuplot, so that a percent sign is doubled.
-std::string tic_text(const std::string& name) {
-  std::string out;
-  for (const char c : name) out += c == '%' ? std::string("%%") : std::string(1, c);
-  return quote(out);
-}
-
-std::string tics(char axis, const std::vector<std::string>& names, bool slanted) {
-  std::string out =
-      fmt::format("set {}tics scale 0 {}(", axis, slanted ? "rotate by -40 left " : "norotate ");
-  for (std::size_t i = 0; i < names.size(); ++i)
-    out += (i > 0 ? ", " : "") + tic_text(names[i]) + fmt::format(" {}", i);
-  return out + ")\n";
+  if (!shaded) return {};
+  if (!(low <= high)) low = 0, high = 1;
+  if (chart.colours.low) low = *chart.colours.low;
+  if (chart.colours.high) high = *chart.colours.high;
+  if (!(low < high)) high = low + (low == 0 ? 1 : std::abs(low) * .05);
+  return colour_scale(chart.colours, low, high, false, Palette::shades);
 }
 
 std::string mark_commands(const Mark& mark, const Axis& x, int tag) {
@@ -326,6 +229,12 @@ std::string quote(std::string_view text) {
   return out + '"';
 }
 
+std::string tic_text(const std::string& name) {
+  std::string out;
+  for (const char c : name) out += c == '%' ? std::string("%%") : std::string(1, c);
+  return quote(out);
+}
+
 const char* output_name(bool png) {
   return png ? "chart.png" : "chart.svg";
 }
@@ -333,11 +242,11 @@ const char* output_name(bool png) {
 GnuplotScript script_of(const Chart& chart, Canvas canvas) {
   check_chart(chart);
   Axis x = chart.x, y = chart.y;
-  resolve_limits(chart, x, y);
-  const bool bars = !chart.categories.empty();
-  if (bars) canvas.height = height_for(chart.categories.size(), canvas);
+  resolve_limits(chart, canvas, x, y);
+  const bool lines = !chart.categories.empty();
+  if (lines) canvas.height = height_for(chart.categories.size(), chart.category_height, canvas);
   GnuplotScript script{canvas.png, chart.title, frame(chart.title, chart.note, canvas, chart.diagonal), {}};
-  if (bars) {
+  if (lines) {
     y = Axis{chart.y.label, false, static_cast<double>(chart.categories.size()) - .4, -.6};
     script.commands += "set grid noytics\n" + tics('y', chart.categories, false);
   }
@@ -347,31 +256,33 @@ GnuplotScript script_of(const Chart& chart, Canvas canvas) {
   for (const Mark& mark : chart.marks) script.commands += mark_commands(mark, x, tag++);
 
   Elements elements(script);
-  const std::size_t bar_series = static_cast<std::size_t>(std::count_if(
-      chart.series.begin(), chart.series.end(), [](const Series& s) { return s.style == Style::bars; }));
-  std::size_t bar = 0;
+  script.commands += shade_scale(chart);
+  const Plane plane{x, y, chart.diagonal};
+  std::size_t bar = 0, bar_series = 0;
+  for (const Series& s : chart.series) bar_series += s.style == Style::bars ? 1U : 0U;
+  if (chart.overlaid) bar_series = 1;
   for (std::size_t i = 0; i < chart.series.size(); ++i) {
     const Series& s = chart.series[i];
+    const char* rgb = colour(s, i);
     switch (s.style) {
       case Style::line:
-        elements.add(columns(s, x, y, true),
-                     fmt::format("using 1:2 with lines lw 2.2 lc rgb '{}'", colour(i)), s.name);
+        add_line(elements, s, plane, rgb);
         break;
       case Style::points:
-        add_points(elements, s, x, y, colour(i));
+        add_points(elements, s, plane, rgb);
         break;
       case Style::density:
-        add_density(script, elements, s, x, y, chart.diagonal, colour(i));
+        add_density(script, elements, s, plane, rgb);
         break;
       case Style::boxes:
-        add_boxes(elements, s, x, y, colour(i));
+        add_boxes(elements, s, plane, rgb);
         break;
       case Style::bars:
-        add_bars(elements, s, x, bar++, bar_series);
+        add_bars(elements, s, plane, chart.overlaid ? 0 : bar++, bar_series, rgb);
         break;
     }
   }
-  const std::string reference = fmt::format("with lines dt (6,4) lw 1.4 lc rgb '{}'", palette[1]);
+  const std::string reference = "with lines dt (6,4) lw 1.4 lc rgb '#D55E00'";
   if (chart.diagonal) elements.add_expression("x " + reference, "predicted = actual");
   if (chart.zero_line) elements.add_expression("0 " + reference, "");
   elements.finish(y);
@@ -400,11 +311,12 @@ GnuplotScript script_of(const HeatMap& map, Canvas canvas) {
   if (low == high) high = low + 1;
   const Axis x{"", false, -.5, static_cast<double>(std::max<std::size_t>(cols, 1)) - .5};
   const Axis y{"", false, static_cast<double>(std::max<std::size_t>(rows, 1)) - .5, -.5};
-  canvas.height = height_for(rows + 4, canvas);
+  canvas.height = height_for(rows + 4, 24, canvas);
   GnuplotScript script{canvas.png, map.title, frame(map.title, map.note, canvas, false), {}};
   script.commands += "unset grid\nunset border\n" + axis_commands('x', x) + axis_commands('y', y) +
                      tics('x', map.column_names, true) + tics('y', map.row_names, false) +
-                     colour_scale(map.value_label, low, high, false, map.diverging);
+                     colour_scale({map.value_label, {}, {}}, low, high, false,
+                                  map.diverging ? Palette::diverging : Palette::counts);
   Elements elements(script);
   elements.add(std::move(data), "using 1:3:1:2:3:4:5 with boxxyerror fs solid 1 noborder lc palette", "");
   elements.finish(y);

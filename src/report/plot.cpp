@@ -9,6 +9,7 @@
 #include "emshap/report/text_table.h"
 #include "report/child_process.h"
 #include "report/gnuplot_script.h"
+#include "report/number_text.h"
 
 namespace emshap::report {
 namespace {
@@ -37,22 +38,14 @@ std::string reason_of(const ChildResult& result, double time_limit) {
 }
 
 /// Puts the chart's title where gnuplot wrote its own name; readers of the picture show it or say it aloud.
+/// The names it gives its plots would be shown at the mouse and say nothing.
 std::string with_title(std::string svg, const std::string& title) {
-  constexpr std::string_view old = "<title>Gnuplot</title>";
+  constexpr std::string_view old = "<title>Gnuplot</title>", plot = "<title>gnuplot_plot_", end = "</title>";
+  for (std::size_t at = svg.find(plot); at != std::string::npos; at = svg.find(plot, at))
+    svg.erase(at, svg.find(end, at) + end.size() - at);
   const std::size_t at = svg.find(old);
   if (at == std::string::npos) return svg;
-  std::string escaped;
-  for (const char c : printable(title)) {
-    if (c == '&')
-      escaped += "&amp;";
-    else if (c == '<')
-      escaped += "&lt;";
-    else if (c == '>')
-      escaped += "&gt;";
-    else
-      escaped += c;
-  }
-  return svg.replace(at, old.size(), "<title>" + escaped + "</title>");
+  return svg.replace(at, old.size(), "<title>" + escape_markup(title) + "</title>");
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "emshap/core/export.h"
@@ -17,7 +18,8 @@ struct GnuplotScript;
 struct Axis {
   std::string label;  ///< with its unit: "power (W)"
   bool logarithmic = false;
-  std::optional<double> low, high;  ///< limits; what the data need when absent
+  std::optional<double> low, high;      ///< limits; what the data need when absent
+  std::vector<std::string> names = {};  ///< written at 0, 1, ... instead of numbers; empty ones are left out
 };
 
 enum class Style {
@@ -25,13 +27,34 @@ enum class Style {
   points,   ///< one mark per finite point
   density,  ///< like points, but where there are many, square cells shaded by the number of points in them
   boxes,    ///< one box per point, centred on x, from 0 to y, as wide as the spacing (histograms)
-  bars,     ///< horizontal bars of length x, one per category, the first on top
+  bars,     ///< horizontal bars that end at x, one per category, the first on top
+};
+
+enum class Tone {
+  automatic,  ///< a colour of its own by the number of the series
+  increase,   ///< red
+  decrease,   ///< blue
+  neutral,    ///< grey; lines are thin and dotted
 };
 
 struct Series {
   std::string name;  ///< in the legend; empty: no entry
   Style style = Style::line;
   std::vector<double> x, y;  ///< equal lengths; `bars` leaves y empty, one x per category
+  Tone tone = Tone::automatic;
+  // Empty, or as long as x; where an entry is not finite there is none.
+  std::vector<double> base = {};   ///< bars: where they start; empty: at 0
+  std::vector<double> error = {};  ///< half length of error bars: of bars along x, of points along y
+  std::vector<double> shade = {};  ///< points: on the chart's colour scale, not finite: grey; empty: no scale
+  std::vector<std::string> labels = {};  ///< beside the ends of bars or right of points; bars without them
+                                         ///< show x, unless they are grouped
+};
+
+/// Of points with a shade.
+struct ColourScale {
+  std::string label;
+  std::optional<double> low, high;                        ///< what the shades need when absent
+  std::vector<std::pair<double, std::string>> tics = {};  ///< instead of numbers
 };
 
 /// A vertical line across the chart with a short text, e.g. at the best epoch.
@@ -45,16 +68,19 @@ struct Chart {
   Axis x, y;
   std::vector<Series> series;
   std::vector<Mark> marks;
-  std::vector<std::string> categories;  ///< names of the bars
-  std::string note;                     ///< small line under the title, e.g. "R2 0.984, 1,639 rows"
-  bool diagonal = false;                ///< draws y = x and gives both axes the same range
-  bool zero_line = false;               ///< draws y = 0
+  std::vector<std::string> categories;  ///< names of the bars; points and lines then have y = 0 at the first
+  int category_height = 24;             ///< pixels
+  bool overlaid = false;                ///< series of bars share each category's line, else side by side
+  ColourScale colours = {};
+  std::string note;        ///< small line under the title, e.g. "R2 0.984, 1,639 rows"
+  bool diagonal = false;   ///< draws y = x and gives both axes the same range
+  bool zero_line = false;  ///< draws y = 0
 };
 
 /// values (rows, columns), row-major, drawn as shaded cells with a colour scale.
 struct HeatMap {
   std::string title, note, value_label;
-  std::vector<std::string> row_names, column_names;
+  std::vector<std::string> row_names, column_names;  ///< empty ones are left out
   std::vector<double> values;
   bool diverging = false;  ///< colours symmetric around 0
 };
