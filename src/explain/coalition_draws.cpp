@@ -22,28 +22,16 @@ std::vector<std::int64_t> identity(std::int64_t count) {
   return order;
 }
 
-/// `wanted` of the level's pairs, without replacement.
-void add_some(PairBuilder& builder, Generator& random, const SizeLevel& level, std::int64_t wanted,
+/// `wanted` of the level's pairs, without replacement: what was drawn before is drawn anew, at most some
+/// N log N times.
+void add_some(PairBuilder& builder, Generator random, const SizeLevel& level, std::int64_t wanted,
               double weight, double probability) {
-  const std::int64_t M = builder.set().players;
-  if (static_cast<double>(wanted) < level.pairs / 2) {  // drawing again what was drawn is rare enough
-    std::vector<std::int64_t> order = identity(M);
-    std::vector<std::uint8_t> z(static_cast<std::size_t>(M));
-    while (wanted > 0) {
-      draw_pair(random, level, order, z.data());
-      if (builder.add_new(z.data(), weight, probability)) --wanted;
-    }
-    return;
+  std::vector<std::int64_t> order = identity(builder.set().players);
+  std::vector<std::uint8_t> z(order.size());
+  while (wanted > 0) {
+    draw_pair(random, level, order, z.data());
+    if (builder.add_new(z.data(), weight, probability)) --wanted;
   }
-  auto left = static_cast<std::uint64_t>(level.pairs);
-  // Selection sampling (Knuth, The Art of Computer Programming, vol. 2, algorithm S).
-  for_each_pair(M, level, [&](const std::uint8_t* z) {
-    if (wanted > 0 && random.below(left) < static_cast<std::uint64_t>(wanted)) {
-      builder.add(z, weight, probability);
-      --wanted;
-    }
-    --left;
-  });
 }
 
 }  // namespace
@@ -66,27 +54,31 @@ Coalitions kernel_coalitions(std::int64_t players, std::int64_t budget, std::uin
   if (first == levels.size()) return builder.finish();
 
   mass = 0;  // of the sampled block, added anew: nothing is lost to differences
+  for (std::size_t i = first; i < levels.size(); ++i) mass += levels[i].mass;
   std::vector<double> upto;
-  for (std::size_t i = first; i < levels.size(); ++i) upto.push_back(mass += levels[i].mass);
+  double all = 0;
+  for (const SizeLevel& level : levels) upto.push_back(all += level.mass);
   Generator random({.seed = seed, .purpose = RandomPurpose::coalition});
   std::vector<std::int64_t> order = identity(players);
   std::vector<std::uint8_t> z(static_cast<std::size_t>(players));
-  std::vector<std::size_t> level_of;
   Coalitions& set = builder.set();
   const std::int64_t begin = set.size(), end = begin + static_cast<std::int64_t>(left);
+  // Draws come from all levels, those that land in enumerated ones are not counted: every budget reads the
+  // same sequence, so that a larger set holds the smaller ones and values can be used again.
   while (set.size() < end) {
-    const auto it = std::upper_bound(upto.begin(), upto.end() - 1, random.uniform() * mass);
-    const std::size_t i = first + static_cast<std::size_t>(it - upto.begin());
+    const auto it = std::upper_bound(upto.begin(), upto.end() - 1, random.uniform() * all);
+    const auto i = static_cast<std::size_t>(it - upto.begin());
     draw_pair(random, levels[i], order, z.data());
+    if (i < first) continue;
     set.drawn += 2;
-    if (builder.add_new(z.data(), 0, kernel_weight(levels[i]) / mass)) level_of.insert(level_of.end(), 2, i);
+    builder.add_new(z.data(), 0, kernel_weight(levels[i]) / mass);
   }
   const auto n = static_cast<double>(set.drawn);
   double sum = 0;
-  const auto at = [begin](std::size_t i) { return static_cast<std::size_t>(begin) + i; };
-  for (std::size_t i = 0; i < level_of.size(); ++i)
-    sum += set.weight[at(i)] = corrected_weight(set.probability[at(i)], n);
-  for (std::size_t i = 0; i < level_of.size(); ++i) set.weight[at(i)] *= mass / sum;
+  const auto sampled = static_cast<std::size_t>(begin);
+  for (std::size_t c = sampled; c < set.weight.size(); ++c)
+    sum += set.weight[c] = corrected_weight(set.probability[c], n);
+  for (std::size_t c = sampled; c < set.weight.size(); ++c) set.weight[c] *= mass / sum;
   return builder.finish();
 }
 
@@ -103,9 +95,9 @@ Coalitions leverage_coalitions(std::int64_t players, std::int64_t budget, std::u
     left -= count_of(level);
     sizes -= in_level;
   }
-  Generator random({.seed = seed, .purpose = RandomPurpose::coalition});
+  const RandomKey key{.seed = seed, .purpose = RandomPurpose::coalition};
   // One random start rounds all sizes: expected numbers are met exactly, each to less than one pair.
-  const double start = random.uniform();
+  const double start = Generator(key).uniform();
   double expected = 0;
   std::int64_t taken = 0;
   for (std::size_t i = 0; i < levels.size(); ++i) {
@@ -113,12 +105,14 @@ Coalitions leverage_coalitions(std::int64_t players, std::int64_t budget, std::u
     const double wanted = std::min(level.pairs, level.middle ? c / 2 : c);
     const double probability = wanted / level.pairs;
     expected += wanted;
-    const std::int64_t upto =
-        i + 1 == levels.size() ? pairs : static_cast<std::int64_t>(std::floor(expected + start + 1e-9));
+    std::int64_t upto = i + 1 == levels.size() ? pairs : static_cast<std::int64_t>(expected + start + 1e-9);
+    if (static_cast<double>(upto - taken) > level.pairs)
+      upto = taken + static_cast<std::int64_t>(level.pairs);
     if (probability >= 1)
       builder.add_all(level, kernel_weight(level));
     else
-      add_some(builder, random, level, upto - taken, kernel_weight(level) / probability, probability);
+      add_some(builder, Generator(key, static_cast<std::uint64_t>(level.size)), level, upto - taken,
+               kernel_weight(level) / probability, probability);
     taken = upto;
   }
   return builder.finish();

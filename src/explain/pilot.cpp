@@ -125,7 +125,7 @@ Coalitions Explainer::Impl::pilot(TeamPool& pool, ConstTensorView rows, Progress
   const std::int64_t M = players.size();
   std::int64_t budget = std::min(4 * M, options.most_coalitions);
   for (;; budget = std::min(2 * budget, options.most_coalitions)) {
-    set_coalitions(Coalitions::make(M, strategy(), std::max(budget, M + 1), options.seed));
+    set_coalitions(Coalitions::make(M, strategy(), std::max(budget, 2 * M), options.seed));
     const std::int64_t C = coalitions->size();
     sink.progress({"choosing coalitions", C, options.most_coalitions, "coalition", {}});
     // A quarter of the limit for the values of one call; those kept are a few megabytes.

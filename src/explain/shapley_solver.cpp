@@ -100,10 +100,10 @@ void ShapleySolver::least_squares(const std::vector<std::int64_t>& present) {
     const Eigen::MatrixXd h = q.transpose() * full * q;
     const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> factors(h);
     const double largest = factors.eigenvalues().maxCoeff(), smallest = factors.eigenvalues().minCoeff();
-    if (factors.info() != Eigen::Success || !std::isfinite(largest) || !(largest > 0))
-      throw NumericalError(fmt::format(
-          "Shapley values: the system of {} players and {} coalitions is singular, expected weights above 0",
-          present_, count_));
+    if (factors.info() != Eigen::Success || !std::isfinite(largest) || !(largest > 1e-14 * full.trace()))
+      throw NumericalError(
+          fmt::format("Shapley values: {} coalitions do not tell {} players apart, expected weights above 0",
+                      count_, present_));
     condition_ = smallest > 0 ? largest / smallest : std::numeric_limits<double>::infinity();
     if (condition_ > most_condition) ridge_ = largest / most_condition;
     const Eigen::MatrixXd basis = q * factors.eigenvectors();

@@ -251,6 +251,21 @@ TEST_SUITE("coalitions") {
     }
   }
 
+  TEST_CASE("a larger set holds the smaller one") {
+    for (const Strategy strategy : sampled)
+      for (const std::int64_t M : {12, 20}) {
+        const Coalitions small = Coalitions::make(M, strategy, 160, 4),
+                         large = Coalitions::make(M, strategy, 320, 4);
+        std::set<std::vector<int>> there;
+        for (std::int64_t c = 0; c < large.size(); ++c) there.emplace(large.row(c), large.row(c) + M);
+        std::int64_t again = 0;
+        for (std::int64_t c = 0; c < small.size(); ++c)
+          again += static_cast<std::int64_t>(there.count(std::vector<int>(small.row(c), small.row(c) + M)));
+        CAPTURE(to_string(strategy));
+        CHECK(again == small.size());
+      }
+  }
+
   TEST_CASE("names, and budgets that are refused") {
     for (const Strategy strategy : all_strategies)
       CHECK(parse_coalition_strategy(to_string(strategy)) == strategy);

@@ -54,7 +54,7 @@ class EMSHAP_API ShapleySolver {
   Tensor matrix_;
   std::vector<double> by_coalition_;    // (C, M): the matrix transposed
   std::vector<double> residual_pairs_;  // (C / 2): m / (m - M + 1) (1 - pi_P)
-  /// (orders, M + 1): coalitions along an order, those of present players' steps only.
+  /// (orders, M', 3): player, coalition before and with it, M' the players that are not absent.
   std::vector<std::int64_t> steps_;
 };
 
