@@ -166,8 +166,11 @@ double relative_error(const Attributions& rows, std::int64_t r, double phi0, boo
   const double* total = row_of(rows.standard_error, r);
   const double* sampling = row_of(rows.sampling_error, r);
   double largest = 0;
-  for (std::int64_t j = 0; j < M; ++j)
+  for (std::int64_t j = 0; j < M; ++j) {
+    if (std::isnan(sampling[j]))
+      return std::numeric_limits<double>::infinity();  // too few coalitions to tell
     largest = std::max(largest, sampling_only || std::isnan(total[j]) ? sampling[j] : total[j]);
+  }
   // A model that does not vary leaves nothing but rounding.
   const double scale = std::abs(rows.prediction[static_cast<std::size_t>(r)]) + std::abs(phi0);
   if (largest <= 1e-6 * scale) return 0;

@@ -143,6 +143,9 @@ const Players& Explainer::players() const {
 const ExplainOptions& Explainer::options() const {
   return impl_->options;
 }
+const std::vector<std::string>& Explainer::columns() const {
+  return impl_->values.columns();
+}
 double Explainer::phi0() const {
   return impl_->phi0;
 }

@@ -71,7 +71,8 @@ class EMSHAP_API Explainer {
   const Coalitions& coalitions() const;
   const Players& players() const;
   const ExplainOptions& options() const;
-  double phi0() const;  ///< v(empty)
+  const std::vector<std::string>& columns() const;  ///< (D) raw columns
+  double phi0() const;                              ///< v(empty)
   double ridge() const;
   double condition() const;
   bool exact() const { return coalitions().enumerated(); }
