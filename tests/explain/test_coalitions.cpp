@@ -99,7 +99,7 @@ TEST_SUITE("coalitions") {
     for (const Strategy strategy : sampled)
       for (const std::int64_t M : {2, 3, 4, 5, 8, 9, 31, 32, 33, 64, 65, 128})
         for (const std::int64_t budget : {2 * M, 2 * M + 1, 4 * M, 10 * M}) {
-          CAPTURE(to_string(strategy));
+          CAPTURE(std::string(to_string(strategy)));
           const Coalitions set = Coalitions::make(M, strategy, budget, 7);
           check_set(set);
           CHECK(set.size() <= budget);
@@ -261,7 +261,7 @@ TEST_SUITE("coalitions") {
         std::int64_t again = 0;
         for (std::int64_t c = 0; c < small.size(); ++c)
           again += static_cast<std::int64_t>(there.count(std::vector<int>(small.row(c), small.row(c) + M)));
-        CAPTURE(to_string(strategy));
+        CAPTURE(std::string(to_string(strategy)));
         CHECK(again == small.size());
       }
   }

@@ -123,7 +123,7 @@ TEST_SUITE("shapley solver") {
     for (const Strategy strategy : all_strategies)
       for (const std::int64_t M : {3, 8, 12, 33, 128}) {
         if (strategy == Strategy::exact && M > 12) continue;
-        CAPTURE(to_string(strategy));
+        CAPTURE(std::string(to_string(strategy)));
         CAPTURE(M);
         const std::int64_t budget = strategy == Strategy::exact ? std::int64_t{1} << M : 6 * M;
         const ShapleySolver solver(Coalitions::make(M, strategy, budget, 4));
