@@ -89,13 +89,12 @@ void check_query(const std::string& method, const std::vector<std::string>& colu
                               columns[static_cast<std::size_t>(c)], x));
 }
 
-std::int64_t known_columns(const BackgroundRows& background, const float* x, const float* mask,
+std::int64_t known_columns(std::int64_t width, const float* x, const float* mask,
                            std::vector<std::uint8_t>& known) {
-  known.resize(background.varies.size());
+  known.resize(static_cast<std::size_t>(width));
   std::int64_t unknown = 0;
   for (std::size_t c = 0; c < known.size(); ++c) {
-    const bool named = mask[c] > .5f || background.varies[c] == 0;
-    known[c] = named && !std::isnan(x[c]) ? 1 : 0;
+    known[c] = mask[c] > .5f && !std::isnan(x[c]) ? 1 : 0;
     unknown += known[c] == 0 ? 1 : 0;
   }
   return unknown;

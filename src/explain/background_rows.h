@@ -32,9 +32,9 @@ struct BackgroundRows {
 void check_query(const std::string& method, const std::vector<std::string>& columns, const Explicands& rows,
                  ConstTensorView masks);
 
-/// Which columns of an explicand are known under a mask: those it has that the mask names, and those that are
-/// constant in training. Returns the number of unknown ones.
-std::int64_t known_columns(const BackgroundRows& background, const float* x, const float* mask,
+/// Which columns of an explicand are known under a mask: those it has that the mask names. Returns the number
+/// of unknown ones.
+std::int64_t known_columns(std::int64_t width, const float* x, const float* mask,
                            std::vector<std::uint8_t>& known);
 
 /// Rows put together for f, evaluated some at a time; sums do not depend on how they are cut.

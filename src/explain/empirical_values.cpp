@@ -53,12 +53,12 @@ class EmpiricalValues final : public ValueFunction {
       // Explicands with the same known columns share a factorisation: all that lack nothing.
       for (std::int64_t b = first; b < end;) {
         const auto x_of = [&](std::int64_t e) { return rows.raw.ptr<float>() + e * rows.raw.row_stride(); };
-        const std::int64_t unknown = known_columns(background_, x_of(b), mask, scratch.known);
+        const std::int64_t unknown = known_columns(D, x_of(b), mask, scratch.known);
         scratch.explicands.clear();
         do {
           scratch.explicands.push_back(x_of(b++));
           if (b == end) break;
-          known_columns(background_, x_of(b), mask, scratch.next);
+          known_columns(D, x_of(b), mask, scratch.next);
         } while (scratch.next == scratch.known);
         const auto group = static_cast<std::int64_t>(scratch.explicands.size());
         const auto place = [&](std::int64_t e) { return (b - group + e) * C + item / portions; };
@@ -115,18 +115,18 @@ class EmpiricalValues final : public ValueFunction {
   }
 
   /// The rows that count, heaviest first, weights summing to 1; returns their effective sample size.
-  double keep(const double* distance, std::vector<Kept>& kept) const {
+  double keep(double* distance, std::vector<Kept>& kept) const {
     const std::int64_t n = background_.rows.rows();
     // The nearest row has weight 1: where all are far, the unscaled weights would be 0.
     const double nearest = *std::min_element(distance, distance + n);
-    const auto weight = [&](std::int64_t i) { return std::exp(-sharpness_ * (distance[i] - nearest)); };
     double total = 0;
-    for (std::int64_t i = 0; i < n; ++i) total += weight(i);
+    for (std::int64_t i = 0; i < n; ++i)
+      total += distance[i] = std::exp(-sharpness_ * (distance[i] - nearest));
     // Lighter rows together have less than the share that is dropped.
     const double floor = (1 - mass_) * total / static_cast<double>(n);
     kept.clear();
     for (std::int64_t i = 0; i < n; ++i)
-      if (const double w = weight(i); w > 0 && w >= floor) kept.push_back({i, w});
+      if (distance[i] > 0 && distance[i] >= floor) kept.push_back({i, distance[i]});
     std::stable_sort(kept.begin(), kept.end(),
                      [](const Kept& a, const Kept& b) { return a.weight > b.weight; });
     double sum = 0, squares = 0;

@@ -45,7 +45,7 @@ class IndependenceValues final : public ValueFunction {
         std::fill_n(sums, G, 0.);
         const float* x = rows.raw.ptr<float>() + pair / C * rows.raw.row_stride();
         const float* mask = masks.ptr<float>() + pair % C * masks.row_stride();
-        const bool full = known_columns(background_, x, mask, known) == 0;
+        const bool full = known_columns(background_.width(), x, mask, known) == 0;
         out.effective.ptr<double>()[pair] =
             full || exact_ ? std::numeric_limits<double>::infinity() : static_cast<double>(K);
         if (full) {

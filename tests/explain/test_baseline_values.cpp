@@ -129,11 +129,11 @@ TEST_CASE("independence: missing values, constant columns") {
   const auto values = independence_values(letters(3), train, f, options_of(128, 8));
   CHECK(values->evaluations() == 2);  // complete rows
   CHECK(values->modelled() == std::vector<bool>{true, false, true});
-  // Column b is constant in training: what the explicand has counts, unless it lacks it.
+  // Column b is constant in training: no player, but what a mask says of it counts.
   const Tensor x = rows_of({{0, 7, missing}, {missing, missing, missing}});
-  const CoalitionValues v = values_of(*values, x, masks_of({{1, 0, 1}, {0, 0, 0}}));
+  const CoalitionValues v = values_of(*values, x, masks_of({{1, 1, 1}, {0, 0, 0}}));
   CHECK(element(v.value, 0) == doctest::Approx(0 + 70 + 4000));
-  CHECK(element(v.value, 1) == doctest::Approx(2.5 + 70 + 4000));
+  CHECK(element(v.value, 1) == doctest::Approx(2.5 + 50 + 4000));
   CHECK(element(v.value, 2) == doctest::Approx(2.5 + 50 + 4000));
 }
 
@@ -233,6 +233,37 @@ TEST_CASE("values do not depend on threads or on how explicands and coalitions a
     const Tensor masks = all_masks(3);
     CHECK(independent_of_cuts(*independence_values(letters(3), train, f, options_of(32, 8)), x, masks));
     CHECK(independent_of_cuts(*empirical_values(letters(3), train, f, {}), x, masks));
+  }
+}
+
+TEST_CASE("one column, and more than a word of them") {
+  for (const std::int64_t columns : {1, 31, 32, 33}) {
+    CAPTURE(columns);
+    const Tensor train = random_rows(50, columns, 1), x = random_rows(3, columns, 2);
+    Tensor masks({7, columns});
+    Generator random({3, RandomPurpose::test});
+    for (std::int64_t i = 0; i < masks.elements(); ++i)
+      masks.ptr<float>()[i] = random.uniform() < .5 ? 1.f : 0.f;
+    const CallablePredictor f = predictor(columns, [columns](const float* row) {
+      double sum = 0;
+      for (std::int64_t c = 0; c < columns; ++c) sum += static_cast<double>(c + 1) * row[c];
+      return sum;
+    });
+    CHECK(independent_of_cuts(*independence_values(letters(columns), train, f, options_of(16, 8)), x, masks));
+    const auto empirical = empirical_values(letters(columns), train, f, {});
+    CHECK(independent_of_cuts(*empirical, x, masks));
+    // An explicand that is a training row is its own nearest neighbour.
+    Tensor own({1, columns}), first({1, columns});
+    for (std::int64_t c = 0; c < columns; ++c) {
+      own.ptr<float>()[c] = train.ptr<float>()[c];
+      first.ptr<float>()[c] = c + 1 < columns || columns == 1 ? 1.f : 0.f;
+    }
+    BaselineOptions sharp;
+    sharp.bandwidth = 1e-4;
+    const CoalitionValues v = values_of(*empirical_values(letters(columns), train, f, sharp), own, first);
+    double truth = 0;
+    for (std::int64_t c = 0; c < columns; ++c) truth += static_cast<double>(c + 1) * own.ptr<float>()[c];
+    CHECK(element(v.value, 0) == doctest::Approx(truth).epsilon(1e-5));
   }
 }
 

@@ -34,9 +34,9 @@ EMSHAP_API const std::vector<std::string>& baseline_names();
 /// x_U from K = options.drawn.draws training rows; from all rows when there are no more, and then v is exact
 /// for their empirical law: no error, infinite effective sample size. Otherwise errors are those of drawing
 /// without replacement from the training rows.
-/// Training rows `train` (N, D) f32, of which the complete ones are used; they are copied. A column that is
-/// constant in them is never unknown, except where an explicand lacks it. `f` must outlive the value
-/// function. Throws ConfigError, DataError (no complete row, infinite value).
+/// Training rows `train` (N, D) f32, of which the complete ones are used; they are copied. Columns that are
+/// constant in them are no players. `f` must outlive the value function. Throws ConfigError, DataError (no
+/// complete row, infinite value).
 EMSHAP_API std::unique_ptr<ValueFunction> independence_values(std::vector<std::string> columns,
                                                               ConstTensorView train, const Predictor& f,
                                                               const BaselineOptions& options);
