@@ -1,0 +1,242 @@
+// Values of coalitions, F = 20, as emshap_explain computes them: 1,024 coalitions x 128 draws an explicand
+// with the set-GRU (H = 64, C = 5), the energy's weights (4 layers of 128) and the default predictor (16 bins
+// a feature, four networks 340-128-64-1), weights random. `values` is all of it, the others its parts alone
+// on the same blocks; what is left is the conversion of units, copies and sums. FLOP are nominal products of
+// what is needed: known features are scanned once a coalition, the draws of a coalition share the head of its
+// first drawn feature and the state behind it, the last drawn feature enters no state, and the energy's first
+// layer counts the drawn features only. The predictor counts the 20 numbers and of each encoding the two bins
+// that matter: see predictor_flop().
+//
+// With --dump FOLDER the program writes weights, noise, rows, coalitions and values as .npy files for
+// bench/compare/explain_step.py, which computes the same in PyTorch.
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "emshap/core/context.h"
+#include "emshap/data/feature_space.h"
+#include "emshap/data/npy.h"
+#include "emshap/data/step_quantile.h"
+#include "emshap/data/steps.h"
+#include "emshap/explain/coalitions.h"
+#include "emshap/explain/drawn_values.h"
+#include "emshap/explain/players.h"
+#include "emshap/models/set_gru.h"
+#include "emshap/train/power_model_predictor.h"
+#include "proposal_step.h"
+#include "step_benchmark.h"
+
+using namespace emshap;
+
+namespace {
+
+constexpr std::int64_t F = bench::step_features, H = 64, C = 5, K = 128, width = 128;
+
+Table table_of(const Tensor& raw) {
+  std::vector<ColumnSpec> schema;
+  for (std::int64_t c = 0; c < raw.cols(); ++c)
+    schema.push_back({"x" + std::to_string(c), ColumnType::f32, ColumnRole::feature});
+  schema.push_back({"y", ColumnType::f32, ColumnRole::target});
+  Table table(schema);
+  for (std::int64_t r = 0; r < raw.rows(); ++r) {
+    float sum = 0;
+    for (std::int64_t c = 0; c < raw.cols(); ++c) {
+      const float x = raw.ptr<float>()[r * raw.cols() + c];
+      table.columns()[static_cast<std::size_t>(c)].push_f32(x);
+      sum += x;
+    }
+    table.columns()[static_cast<std::size_t>(raw.cols())].push_f32(sum);
+  }
+  return table;
+}
+
+void scale(ParameterStore& store, const char* name, double factor) {
+  const ParameterId id = store.find(name);
+  std::vector<double> values = store.get(id);
+  for (double& v : values) v *= factor;
+  store.set(id, values);
+}
+
+/// A run's models with random weights, rows to explain and coalitions.
+struct Setting {
+  Tensor raw = bench::bent_rows(2000);
+  Table table = table_of(raw);
+  std::vector<std::int64_t> all = [] {
+    std::vector<std::int64_t> rows(2000);
+    std::iota(rows.begin(), rows.end(), 0);
+    return rows;
+  }();
+  FeatureSpace space = FeatureSpace::fit(table, all, {}, {.transform = FeatureTransform::quantile});
+  EmshapModel model = make_model();
+  PowerModel power = make_power();
+  PowerModelPredictor f{power};
+  Coalitions coalitions = Coalitions::make(F, CoalitionStrategy::kernel, 1024, 1);
+  Tensor masks = Players::single(space.input_names()).masks(coalitions);
+  DrawnValueOptions options{.draws = K};
+  std::unique_ptr<ValueFunction> values = drawn_values("emshap", space, model, f, options);
+
+  EmshapModel make_model() const {
+    Tensor x({raw.rows(), F});
+    space.to_model(raw, x, {}, {});
+    auto proposal = std::make_unique<SetGru>(
+        SetGruOptions{.layout = FeatureLayout::numeric(F), .base = GaussianBase::fit(x), .hidden = H});
+    scale(proposal->store(), "head.mixture", 10);
+    auto energy =
+        std::make_unique<EnergyNetwork>(EnergyNetworkOptions{.features = F, .context = H, .hidden = width});
+    scale(energy->store(), "energy.output.weight", 30);
+    return {std::move(proposal), std::move(energy), true};
+  }
+  PowerModel make_power() const {
+    PowerModel m;
+    m.scaler = Preprocessor::fit(table, all, true, true, 16);
+    m.network = std::make_unique<PowerPredictor>(
+        PowerPredictorOptions{.features = m.scaler.features.outputs(), .members = 4});
+    m.target = "y";
+    return m;
+  }
+  Setting() = default;
+  Setting(const Setting&) = delete;
+  Setting& operator=(const Setting&) = delete;
+};
+
+Setting& setting() {
+  static Setting s;
+  return s;
+}
+
+/// Nominal FLOP of one explicand, part by part.
+struct Flop {
+  double sampler = 0, energy = 0, predictor = 0, draws = 0;
+  double all() const { return sampler + energy + predictor; }
+};
+
+double predictor_flop(double drawn) {
+  const double first = 2 * drawn * 128;  // of a feature: its number and the bin that it falls into
+  return 4 * 2 * (first + 128. * 64 + 64);
+}
+
+Flop flop() {
+  const Setting& s = setting();
+  const double gru = 2 * 3 * H * H, head = 2 * (2 * H * H + 3 * C * H), k = K;
+  Flop sum;
+  for (std::int64_t c = 2; c < s.coalitions.size(); ++c) {
+    double known = 0;
+    for (std::int64_t t = 0; t < F; ++t) known += s.coalitions.row(c)[t];
+    const double drawn = F - known;
+    sum.sampler +=
+        (known + 1) * gru + head + (drawn > 1 ? (drawn - 2) * k * gru + (drawn - 1) * k * head : 0);
+    sum.energy += 2 * (F + H) * width + k * 2 * (drawn * width + 4 * width * width + width);
+    sum.predictor += k * predictor_flop(drawn);
+    sum.draws += k;
+  }
+  return sum;
+}
+
+constexpr std::int64_t block = 32;  // coalitions
+
+enum class Part { values, sampler, energy, predictor };
+
+/// One explicand a call.
+void explain(benchmark::State& state, Part part) {
+  Setting& s = setting();
+  const int threads = static_cast<int>(state.range(0));
+  TeamPool pool(threads);
+  const ConstTensorView row = s.raw.view().rows(5, 1);
+  const Flop of = flop();
+  const std::int64_t count = s.coalitions.size() - 2;
+  double work = of.all();
+  CoalitionValues out;
+  if (part == Part::values) {
+    bench::time_step(state, threads, work, [&] {
+      s.values->evaluate(pool, {row, {}}, s.masks.view().rows(2, count), out);
+    });
+  } else {
+    Tensor x({block, F}), mask({block, F}), completion({block * K, F}), y({block * K, 1}), g({block * K});
+    const SharedNoise noise = SharedNoise::make(F, s.options, true);
+    for (std::int64_t i = 0; i < block; ++i) s.space.to_model(row, x.view().rows(i, 1), {}, {});
+    EmshapModel plain(std::make_unique<SetGru>(dynamic_cast<SetGru&>(s.model.proposal()).options()), nullptr,
+                      false);
+    Context ctx;
+    WeightedDraws drawn;
+    plain.draw(ctx, {{x, {}}, s.masks.view().rows(2, block), {}, {}}, {K, noise.uniforms, {}}, drawn);
+    s.space.to_raw(drawn.draws.x, completion);
+    work = part == Part::sampler ? of.sampler : part == Part::energy ? of.energy : of.predictor;
+    bench::time_step(state, threads, work, [&] {
+      for (std::int64_t c = 0; c < count; c += block) {
+        const std::int64_t n = std::min(block, count - c);
+        const ConstTensorView m = s.masks.view().rows(2 + c, n);
+        if (part == Part::sampler)
+          plain.draw(ctx, {{x.view().rows(0, n), {}}, m, {}, {}}, {K, noise.uniforms, {}}, drawn);
+        else if (part == Part::energy)
+          s.model.energy()->infer(ctx, drawn.draws.x.view().rows(0, n * K), m,
+                                  drawn.draws.context.view().rows(0, n), g.view().columns(0, n * K));
+        else
+          s.f.predict(ctx, completion.view().rows(0, n * K), y.view().rows(0, n * K));
+      }
+    });
+  }
+  state.counters["draws/s"] = benchmark::Counter(of.draws, benchmark::Counter::kIsIterationInvariantRate);
+}
+
+BENCHMARK_CAPTURE(explain, values, Part::values)->ArgName("threads")->Arg(1)->Arg(2)->UseRealTime();
+BENCHMARK_CAPTURE(explain, sampler, Part::sampler)->ArgName("threads")->Arg(1)->UseRealTime();
+BENCHMARK_CAPTURE(explain, energy, Part::energy)->ArgName("threads")->Arg(1)->UseRealTime();
+BENCHMARK_CAPTURE(explain, predictor, Part::predictor)->ArgName("threads")->Arg(1)->UseRealTime();
+
+/// All that the same computation elsewhere needs.
+void dump(const std::filesystem::path& folder) {
+  Setting& s = setting();
+  std::filesystem::create_directories(folder);
+  const auto write = [&](const std::string& name, ConstTensorView values) {
+    write_npy(folder / (name + ".npy"), values);
+  };
+  const auto write_store = [&](const std::string& prefix, const ParameterStore& store) {
+    for (const ParameterStore::Entry& e : store.parameters())
+      write(prefix + e.name, store.value(store.find(e.name)));
+  };
+  write_store("", dynamic_cast<const SetGru&>(s.model.proposal()).store());
+  write_store("", s.model.energy()->store());
+  write_store("power.", s.power.network->store());
+  write("raw", s.raw.view().rows(0, 8));
+  write("masks", s.masks);
+  const SharedNoise noise = SharedNoise::make(F, s.options, true);
+  write("noise", noise.uniforms);
+  CoalitionValues out;
+  TeamPool pool(1);
+  s.values->evaluate(pool, {s.raw.view().rows(0, 8), {}}, s.masks, out);
+  write("values", out.value);
+  write("effective", out.effective);
+}
+
+/// The mean of a linear f is known: the estimator is right before it is timed.
+bool sane() {
+  Setting& s = setting();
+  CoalitionValues out;
+  TeamPool pool(1);
+  const ConstTensorView row = s.raw.view().rows(5, 1);
+  s.values->evaluate(pool, {row, {}}, s.masks.view().rows(0, 64), out);
+  Context ctx;
+  Tensor y({1, 1});
+  s.f.predict(ctx, row, y);
+  bool good = std::abs(out.value.ptr<double>()[1] - static_cast<double>(y.ptr<float>()[0])) < 1e-5;
+  for (std::int64_t c = 0; c < 64; ++c) good = good && std::isfinite(out.value.ptr<double>()[c]);
+  return good;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc == 3 && std::strcmp(argv[1], "--dump") == 0) {
+    dump(argv[2]);
+    return 0;
+  }
+  if (!sane()) {
+    std::fprintf(stderr, "bench_explain_step: values of known coalitions are not those of f\n");
+    return 1;
+  }
+  bench::run_benchmarks(argc, argv);
+}
