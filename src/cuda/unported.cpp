@@ -102,6 +102,7 @@ EMSHAP_UNPORTED(gru_token_backward, Context&, const float*, const std::int32_t*,
 EMSHAP_UNPORTED(gather_rows, Context&, In, const std::int32_t*, Out)
 EMSHAP_UNPORTED(scatter_rows, Context&, In, const std::int32_t*, Out)
 EMSHAP_UNPORTED(scatter_add_rows, Context&, In, const std::int32_t*, Out)
+EMSHAP_UNPORTED(sum_table_lines, Context&, In, Mat<const std::int32_t>, In, const float*, bool, Out)
 EMSHAP_UNPORTED(add_product, Context&, In, In, Out)
 EMSHAP_UNPORTED(add_product_at, Context&, In, In, Out)
 EMSHAP_UNPORTED(add_column_sums, Context&, In, Out)

@@ -29,7 +29,7 @@ struct Lane {
   WeightedDraws drawn;
   Tensor x, mask, target, code;     // (pairs, F)
   Tensor noise, narrow;             // independent noise of the pairs' draws
-  Tensor completion, y;             // (pairs draws, D), (pairs draws, 1)
+  Tensor completion, y, same;       // (pairs draws, D), (pairs draws, 1), (pairs, D)
   std::vector<std::int64_t> pairs;  // of the block
   std::vector<double> f, w;         // (pairs, K)
 };
@@ -255,7 +255,7 @@ class DrawnValues final : public ValueFunction {
                    .numbers = {}},
                   {.draws = part.draws, .uniforms = uniforms(job, part), .order = part.order}, lane.drawn);
       complete<T>(job, part.draws);
-      f_.predict(lane.ctx, lane.completion, lane.y);
+      f_.predict_groups(lane.ctx, lane.completion, part.draws, lane.same, lane.y);
       const T* w = lane.drawn.weights.ptr<T>();
       for (std::int64_t i = 0; i < n; ++i)
         for (std::int64_t k = 0; k < part.draws; ++k) {
@@ -277,6 +277,8 @@ class DrawnValues final : public ValueFunction {
     lane.mask.ensure({n, F}, dtype);
     lane.target.ensure({lacking ? n : 0, F}, dtype);
     lane.code.ensure({n, F}, DType::i32);
+    lane.same.ensure({n, D}, DType::f32);
+    std::fill_n(lane.same.ptr<float>(), n * D, 1.f);
     for (std::int64_t i = 0; i < n; ++i) {
       const std::int64_t pair = lane.pairs[static_cast<std::size_t>(i)], b = job.explicand(pair);
       std::copy_n(job.points.x.template ptr<T>() + b * F, F, lane.x.ptr<T>() + i * F);
@@ -285,6 +287,7 @@ class DrawnValues final : public ValueFunction {
       for (std::int64_t t = 0; t < F; ++t) {
         const bool is_known = known(job, pair, t);
         lane.mask.ptr<T>()[i * F + t] = is_known ? T(1) : T(0);
+        if (!is_known) lane.same.ptr<float>()[i * D + map_.input(t)] = 0;
         if (lacking)
           lane.target.ptr<T>()[i * F + t] =
               !is_known && job.points.observed.template ptr<float>()[b * F + t] > .5f ? T(1) : T(0);

@@ -10,6 +10,11 @@ namespace emshap {
 
 Predictor::~Predictor() = default;
 
+void Predictor::predict_groups(Context& ctx, ConstTensorView raw, std::int64_t, ConstTensorView,
+                               TensorView y) const {
+  predict(ctx, raw, y);
+}
+
 CallablePredictor::CallablePredictor(std::int64_t inputs, Function function, Calls calls)
     : inputs_(inputs), function_(std::move(function)), calls_(calls) {
   if (inputs < 1)

@@ -48,4 +48,31 @@ void scatter_add_rows(Context& ctx, ConstTensorView x, ConstTensorView index, Te
                   scatter_add_rows<T>(ctx, mat<T>(x), index.ptr<std::int32_t>(), mat<T>(table)));
 }
 
+void sum_table_lines(Context& ctx, ConstTensorView table, ConstTensorView index, ConstTensorView factor,
+                     ConstTensorView base, Activation activation, TensorView y) {
+  constexpr const char* op = "sum_table_lines";
+  check::same_kind(op, ctx, {{"table", table}, {"factor", factor}, {"base", base}, {"y", y}});
+  check::same_extent(op, {"index", index}, {"factor", factor});
+  check::vector(op, {"base", base}, y.cols(), "there is one number a column of y");
+  if (index.dtype() != DType::i32)
+    throw DTypeError(fmt::format("{}: index holds {}, expected i32", op, to_string(index.dtype())));
+  if (table.cols() != 2 * y.cols() || index.rows() != y.rows())
+    throw ShapeError(fmt::format("{}: table has shape {} and index {}, expected (N, {}) and ({}, n)", op,
+                                 table.shape().str(), index.shape().str(), 2 * y.cols(), y.rows()));
+  if (activation != Activation::identity && activation != Activation::relu)
+    throw ConfigError(
+        fmt::format("{}: the activation is {}, expected identity or relu", op, to_string(activation)));
+  const auto k = mat<std::int32_t>(index);
+  if (ctx.device().kind == DeviceKind::cpu)
+    for (std::int64_t b = 0; b < k.rows; ++b)
+      for (std::int64_t i = 0; i < k.cols; ++i)
+        if (k.row(b)[i] < 0 || k.row(b)[i] >= table.rows())
+          throw ShapeError(fmt::format("{}: an index of row {} is {}, expected 0 to {}", op, b, k.row(b)[i],
+                                       table.rows() - 1));
+  EMSHAP_TRACE(ctx, op);
+  EMSHAP_DISPATCH(ctx, y.dtype(),
+                  sum_table_lines<T>(ctx, mat<T>(table), k, mat<T>(factor), base.ptr<T>(),
+                                     activation == Activation::relu, mat<T>(y)));
+}
+
 }  // namespace emshap::ops

@@ -6,4 +6,7 @@ template <class T>
 void scatter_rows(Context& ctx, Mat<const T> x, const std::int32_t* index, Mat<T> table);
 template <class T>
 void scatter_add_rows(Context& ctx, Mat<const T> x, const std::int32_t* index, Mat<T> table);
+template <class T>
+void sum_table_lines(Context& ctx, Mat<const T> table, Mat<const std::int32_t> index, Mat<const T> factor,
+                     const T* base, bool relu, Mat<T> y);
 }  // namespace emshap::EMSHAP_BACKEND

@@ -2,24 +2,58 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include <fmt/format.h>
 
 #include "emshap/core/error.h"
 #include "layers/scratch.h"
+#include "train/power_tables.h"
 
 namespace emshap {
 
 struct PowerModelPredictor::Impl {
   const PowerModel& model;
+  std::optional<PowerTables> tables;
+
+  /// The model's own way, for what the tables do not cover.
+  void slowly(Context& ctx, ConstTensorView raw, TensorView y) const {
+    for_row_tiles(raw.rows(), [&](std::int64_t begin, std::int64_t n) {
+      const Workspace::Scope scope(ctx.workspace());
+      const TensorView x = scratch(ctx, {n, model.scaler.features.outputs()}, DType::f32);
+      const TensorView out = scratch(ctx, {n, 1}, DType::f32);
+      model.scaler.features.transform(raw.rows(begin, n), x);
+      model.network->infer(ctx, x, out);
+      model.scaler.target.inverse(out, y.rows(begin, n));
+    });
+  }
+
+  void run(Context& ctx, ConstTensorView raw, std::int64_t group, ConstTensorView same, TensorView y) const {
+    if (raw.cols() != model.scaler.features.inputs() || y.rows() != raw.rows() || y.cols() != 1)
+      throw ShapeError(fmt::format("the power model got {} and {}, expected ({}, {}) and ({}, 1)",
+                                   raw.shape().str(), y.shape().str(), raw.rows(),
+                                   model.scaler.features.inputs(), raw.rows()));
+    if (tables)
+      tables->predict(ctx, raw, group, same, y);
+    else
+      slowly(ctx, raw, y);
+    for (std::int64_t r = 0; r < raw.rows(); ++r) {
+      if (std::isfinite(y.ptr<float>()[r * y.row_stride()])) continue;
+      if (tables) slowly(ctx, raw.rows(r, 1), y.rows(r, 1));  // fills missing values, or names the column
+      if (!std::isfinite(y.ptr<float>()[r * y.row_stride()]))
+        throw NumericalError(
+            fmt::format("the power model's prediction for row {} of a call is not finite", r));
+    }
+  }
 };
 
 PowerModelPredictor::PowerModelPredictor(const PowerModel& model)
-    : impl_(std::make_unique<Impl>(Impl{model})) {
+    : impl_(std::make_unique<Impl>(Impl{model, std::nullopt})) {
   const Device device = model.network->store().device();
   if (device.kind != DeviceKind::cpu)
     throw DeviceError(
         fmt::format("the power model to be explained is on {}, expected cpu", to_string(device)));
+  impl_->tables = PowerTables::make(model);
 }
 
 PowerModelPredictor::~PowerModelPredictor() = default;
@@ -29,22 +63,15 @@ std::int64_t PowerModelPredictor::inputs() const {
 }
 
 void PowerModelPredictor::predict(Context& ctx, ConstTensorView raw, TensorView y) const {
-  const PowerModel& m = impl_->model;
-  if (raw.cols() != inputs() || y.rows() != raw.rows() || y.cols() != 1)
-    throw ShapeError(fmt::format("the power model got {} and {}, expected ({}, {}) and ({}, 1)",
-                                 raw.shape().str(), y.shape().str(), raw.rows(), inputs(), raw.rows()));
-  for (std::int64_t begin = 0; begin < raw.rows(); begin += tile_rows) {
-    const std::int64_t n = std::min(tile_rows, raw.rows() - begin);
-    const Workspace::Scope scope(ctx.workspace());
-    const TensorView x = scratch(ctx, {n, m.scaler.features.outputs()}, DType::f32);
-    const TensorView out = scratch(ctx, {n, 1}, DType::f32);
-    m.scaler.features.transform(raw.rows(begin, n), x);
-    m.network->infer(ctx, x, out);
-    m.scaler.target.inverse(out, y.rows(begin, n));
-  }
-  for (std::int64_t r = 0; r < raw.rows(); ++r)
-    if (!std::isfinite(y.ptr<float>()[r * y.row_stride()]))
-      throw NumericalError(fmt::format("the power model's prediction for row {} of a call is not finite", r));
+  impl_->run(ctx, raw, 1, {}, y);
+}
+
+void PowerModelPredictor::predict_groups(Context& ctx, ConstTensorView raw, std::int64_t group,
+                                         ConstTensorView same, TensorView y) const {
+  if (group < 1 || raw.rows() % group != 0 || same.rows() != raw.rows() / group || same.cols() != raw.cols())
+    throw ShapeError(fmt::format("the power model got {} rows in groups of {} and columns in common {}",
+                                 raw.rows(), group, same.shape().str()));
+  impl_->run(ctx, raw, group, same, y);
 }
 
 }  // namespace emshap

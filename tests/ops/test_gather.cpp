@@ -54,3 +54,46 @@ TEST_CASE("an index outside is refused") {
                        "gather_rows: index 1 is 3, expected 0 to 2 because table has 3 rows", ShapeError);
   CHECK_THROWS_AS(ops::scatter_add_rows(ctx, Matrix(2, 3, DType::f32), index, table), ShapeError);
 }
+
+TEST_CASE("lines of a table are summed with their factors") {
+  for (const Backend level : levels())
+    for (const DType dtype : {DType::f32, DType::f64})
+      for (const std::int64_t B : {0, 1, 5})
+        for (const std::int64_t n : {0, 1, 7})
+          for (const std::int64_t D : {1, 16, 33, 128, 200})
+            for (const Activation activation : {Activation::identity, Activation::relu}) {
+              CAPTURE(name_of(level));
+              CAPTURE(D);
+              Context ctx(level);
+              constexpr std::int64_t N = 6;
+              const Values table = random_values(N * 2 * D, 1), base = random_values(D, 2),
+                           factor = random_values(B * n, 3);
+              std::vector<std::int32_t> index;
+              for (std::int64_t i = 0; i < B * n; ++i)
+                index.push_back(static_cast<std::int32_t>((i * i + 3) % N));
+              Values want;
+              for (std::int64_t b = 0; b < B; ++b)
+                for (std::int64_t d = 0; d < D; ++d) {
+                  double sum = base[static_cast<std::size_t>(d)];
+                  for (std::int64_t i = 0; i < n; ++i) {
+                    const auto at = static_cast<std::size_t>(b * n + i);
+                    const auto line = static_cast<std::size_t>(index[at] * 2 * D + d);
+                    sum += table[line] + factor[at] * table[line + static_cast<std::size_t>(D)];
+                  }
+                  want.push_back(activation == Activation::relu ? std::max(sum, 0.) : sum);
+                }
+              Matrix y(B, D, dtype, 3);
+              ops::sum_table_lines(ctx, Matrix(table, N, 2 * D, dtype), Tensor::from(index, {B, n}),
+                                   Matrix(factor, B, n, dtype), make_tensor(base, {D}, dtype), activation, y);
+              const double limit = dtype == DType::f32 ? 1e-5 : 1e-13;
+              check_close("sum", y.values(), want, {limit, limit});
+              CHECK(y.gaps_intact());
+            }
+  Context ctx;
+  Matrix table(3, 4, DType::f32), y(1, 2, DType::f32), factor(1, 1, DType::f32);
+  const Tensor base({2}), outside = Tensor::from(std::vector<std::int32_t>{3}, {1, 1});
+  CHECK_THROWS_AS(ops::sum_table_lines(ctx, table, outside, factor, base, Activation::relu, y), ShapeError);
+  const Tensor inside = Tensor::from(std::vector<std::int32_t>{2}, {1, 1});
+  CHECK_THROWS_AS(ops::sum_table_lines(ctx, table, inside, factor, base, Activation::tanh, y), ConfigError);
+  CHECK_THROWS_AS(ops::sum_table_lines(ctx, y, inside, factor, base, Activation::relu, y), ShapeError);
+}

@@ -19,6 +19,12 @@ class EMSHAP_API Predictor {
   /// several threads at once, each with a context of its own (alone in its team); the result for a row must
   /// not depend on the other rows of the call. Throws NumericalError when a value is not finite.
   virtual void predict(Context& ctx, ConstTensorView raw, TensorView y) const = 0;
+
+  /// The same where the B rows come in groups of `group` that agree in some columns: completions of one row.
+  /// `same` (B / group, D) f32: 1 where the rows of a group have the same value. Predictors that can do such
+  /// columns once a group override it; the result for a row depends on the row and its group's `same` only.
+  virtual void predict_groups(Context& ctx, ConstTensorView raw, std::int64_t group, ConstTensorView same,
+                              TensorView y) const;
 };
 
 /// Any function as a predictor.

@@ -17,6 +17,8 @@ class EMSHAP_API PowerModelPredictor final : public Predictor {
   ~PowerModelPredictor() override;
   std::int64_t inputs() const override;
   void predict(Context& ctx, ConstTensorView raw, TensorView y) const override;
+  void predict_groups(Context& ctx, ConstTensorView raw, std::int64_t group, ConstTensorView same,
+                      TensorView y) const override;
 
  private:
   struct Impl;
