@@ -1,7 +1,8 @@
 #pragma once
 // Which conditional explains the model best, without knowing the truth: MSEv = mean (f(x) - v(S, x))^2 over
 // explicands and inner coalitions (Olsen et al. 2022). It contains the variance of f(x) given x_S, so only
-// differences between methods on the same explicands and coalitions mean something.
+// differences between methods on the same explicands and coalitions mean something. Rows that a method was
+// fitted on flatter it, "empirical" most of all, which finds the row itself.
 #include <cstdint>
 #include <limits>
 #include <span>
