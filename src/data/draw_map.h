@@ -7,8 +7,9 @@
 
 namespace emshap {
 
-/// FeatureSpace::to_raw for single features: inverse transform, widened range, grid, categories. The space
-/// must outlive it.
+/// FeatureSpace::to_raw for single features: inverse transform, widened range, grid, categories. All of these
+/// together are one increasing function of the draw, made of straight pieces; float32 draws are looked up in
+/// a table of them, float64 ones are computed as FeatureSpace does. The space must outlive it.
 class DrawMap {
  public:
   explicit DrawMap(const FeatureSpace& space);
@@ -18,13 +19,24 @@ class DrawMap {
   std::int64_t input(std::int64_t t) const { return input_[static_cast<std::size_t>(t)]; }
   /// raw[i raw_stride] from x[i x_stride], i < n. Returns how many lay outside the widened range. Throws
   /// NumericalError for NaN.
-  template <class T>
-  std::int64_t to_raw(std::int64_t t, const T* x, std::int64_t x_stride, std::int64_t n, float* raw,
+  std::int64_t to_raw(std::int64_t t, const float* x, std::int64_t x_stride, std::int64_t n, float* raw,
+                      std::int64_t raw_stride) const;
+  std::int64_t to_raw(std::int64_t t, const double* x, std::int64_t x_stride, std::int64_t n, float* raw,
                       std::int64_t raw_stride) const;
 
  private:
+  /// Piece j holds from begin[j - 1] (the first float32 on it) on: value[j] + slope[j] (x - origin[j]).
+  struct Pieces {
+    std::vector<float> begin, origin, value, slope;
+    float low = 0, high = 0;  ///< draws beyond these lie outside the widened range
+  };
+  Pieces grid(std::size_t t) const;
+  Pieces lines(std::size_t t) const;
+  [[noreturn]] void not_a_number(std::int64_t t) const;
+
   const FeatureSpace* space_;
   std::vector<std::int64_t> input_;
+  std::vector<Pieces> pieces_;
 };
 
 }  // namespace emshap
