@@ -11,22 +11,12 @@
 
 #include "core/mat.h"
 #include "emshap/core/error.h"
+#include "explain/solver_parts.h"
 
 namespace emshap {
 namespace {
 
 constexpr double most_condition = 1e8;
-constexpr double nan = std::numeric_limits<double>::quiet_NaN();
-
-std::size_t at(std::int64_t i) {
-  return static_cast<std::size_t>(i);
-}
-
-void check(const ConstTensorView& v, const char* what, const Shape& expected) {
-  if (!(v.shape() == expected))
-    throw ShapeError(
-        fmt::format("ShapleySolver: {} have shape {}, expected {}", what, v.shape().str(), expected.str()));
-}
 
 /// Columns: an orthonormal basis of the vectors whose entries sum to 0 (Helmert).
 Eigen::MatrixXd contrasts(Eigen::Index m) {
@@ -39,10 +29,58 @@ Eigen::MatrixXd contrasts(Eigen::Index m) {
   return q;
 }
 
+struct System {
+  Eigen::MatrixXd inverse;  ///< Q (Q'AQ + ridge)^-1 Q'
+  double condition = 1, ridge = 0;
+};
+
+// With phi = Delta / M 1 + Q t, Q'1 = 0, least squares are free of the constraint: t = H^-1 Q' sum w z (v -
+// v0 - Delta s / M), H = Q'AQ. A coalition and its complement differ by the sign of Q'z alone: one of each
+// pair makes H.
+System factorise(const Coalitions& set, const std::vector<std::int64_t>& present) {
+  const auto m = static_cast<Eigen::Index>(present.size());
+  if (m == 1) return {Eigen::MatrixXd::Zero(1, 1)};
+  const Eigen::MatrixXd q = contrasts(m);
+  Eigen::MatrixXd a = Eigen::MatrixXd::Zero(m, m);
+  constexpr Eigen::Index block = 256;
+  Eigen::MatrixXd z(m, block);
+  Eigen::Index filled = 0;
+  const auto flush = [&] {
+    a.selfadjointView<Eigen::Lower>().rankUpdate(z.leftCols(filled));
+    filled = 0;
+  };
+  for (std::int64_t c = 2; c < set.size(); c += 2) {
+    const double root = std::sqrt(set.weight[at(c)] + set.weight[at(c + 1)]);
+    // z - 1/2 in place of z: the same after Q', and the entries of A stay small.
+    for (Eigen::Index i = 0; i < m; ++i)
+      z(i, filled) = set.row(c)[present[at(i)]] != 0 ? root / 2 : -root / 2;
+    if (++filled == block) flush();
+  }
+  flush();
+  const Eigen::MatrixXd full = a.selfadjointView<Eigen::Lower>();
+  const Eigen::MatrixXd h = q.transpose() * full * q;
+  const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> factors(h);
+  const double largest = factors.eigenvalues().maxCoeff(), smallest = factors.eigenvalues().minCoeff();
+  if (factors.info() != Eigen::Success || !std::isfinite(largest) || !(largest > 1e-14 * full.trace()))
+    throw NumericalError(
+        fmt::format("Shapley values: {} coalitions do not tell {} players apart, expected weights above 0",
+                    set.size(), m));
+  System out;
+  out.condition = smallest > 0 ? largest / smallest : std::numeric_limits<double>::infinity();
+  if (out.condition > most_condition) out.ridge = largest / most_condition;
+  const Eigen::MatrixXd basis = q * factors.eigenvectors();
+  // Eigenvalues are known to their rounding only: the ridge is above it.
+  const Eigen::VectorXd scale = (factors.eigenvalues().array().max(0.0) + out.ridge).inverse().matrix();
+  out.inverse = basis * scale.asDiagonal() * basis.transpose();
+  return out;
+}
+
+constexpr std::int64_t rows_together = 8;  // rows that share a walk over R
+
 }  // namespace
 
 ShapleySolver::ShapleySolver(const Coalitions& coalitions, const std::vector<std::uint8_t>& absent)
-    : coalitions_(coalitions), absent_(absent), players_(coalitions.players), count_(coalitions.size()) {
+    : players_(coalitions.players), count_(coalitions.size()), absent_(absent) {
   if (!absent.empty() && absent.size() != at(players_))
     throw ShapeError(fmt::format("ShapleySolver: absent has {} entries, expected {}, one for each player",
                                  absent.size(), players_));
@@ -58,87 +96,47 @@ ShapleySolver::ShapleySolver(const Coalitions& coalitions, const std::vector<std
   for (std::int64_t j = 0; j < players_; ++j)
     if (absent_[at(j)] == 0) present.push_back(j);
   present_ = static_cast<std::int64_t>(present.size());
-  by_coalition_.assign(at(count_ * players_), 0.0);
-  if (present_ > 0) {
-    if (coalitions_.orders.empty())
-      least_squares(present);
-    else
-      mean_of_orders();
-  }
-  matrix_ = Tensor({players_, count_}, DType::f64);
-  for (std::int64_t c = 0; c < count_; ++c)
-    for (std::int64_t j = 0; j < players_; ++j)
-      matrix_.ptr<double>()[j * count_ + c] = by_coalition_[at(c * players_ + j)];
+  matrix_ = Tensor::zeros({players_, count_}, DType::f64);
+  if (present_ == 0) return;
+  if (coalitions.orders.empty())
+    least_squares(coalitions, present);
+  else
+    mean_of_orders(coalitions);
 }
 
-// With phi = Delta / M 1 + Q t, Q'1 = 0, least squares are free of the constraint: t = H^-1 Q' sum w z (v -
-// v0 - Delta s / M), H = Q'AQ. A coalition and its complement differ by the sign of Q'z alone: one of each
-// pair makes H.
-void ShapleySolver::least_squares(const std::vector<std::int64_t>& present) {
-  const Coalitions& set = coalitions_;
+void ShapleySolver::least_squares(const Coalitions& set, const std::vector<std::int64_t>& present) {
+  const System system = factorise(set, present);
+  condition_ = system.condition;
+  ridge_ = system.ridge;
   const auto m = static_cast<Eigen::Index>(present.size());
-  Eigen::MatrixXd inverse = Eigen::MatrixXd::Zero(m, m);  // Q H^-1 Q'
-  if (m > 1) {
-    const Eigen::MatrixXd q = contrasts(m);
-    Eigen::MatrixXd a = Eigen::MatrixXd::Zero(m, m);
-    constexpr Eigen::Index block = 256;
-    Eigen::MatrixXd z(m, block);
-    Eigen::Index filled = 0;
-    const auto flush = [&] {
-      a.selfadjointView<Eigen::Lower>().rankUpdate(z.leftCols(filled));
-      filled = 0;
-    };
-    for (std::int64_t c = 2; c < count_; c += 2) {
-      const double root = std::sqrt(set.weight[at(c)] + set.weight[at(c + 1)]);
-      // z - 1/2 in place of z: the same after Q', and the entries of A stay small.
-      for (Eigen::Index i = 0; i < m; ++i)
-        z(i, filled) = set.row(c)[present[at(i)]] != 0 ? root / 2 : -root / 2;
-      if (++filled == block) flush();
-    }
-    flush();
-    const Eigen::MatrixXd full = a.selfadjointView<Eigen::Lower>();
-    const Eigen::MatrixXd h = q.transpose() * full * q;
-    const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> factors(h);
-    const double largest = factors.eigenvalues().maxCoeff(), smallest = factors.eigenvalues().minCoeff();
-    if (factors.info() != Eigen::Success || !std::isfinite(largest) || !(largest > 1e-14 * full.trace()))
-      throw NumericalError(
-          fmt::format("Shapley values: {} coalitions do not tell {} players apart, expected weights above 0",
-                      count_, present_));
-    condition_ = smallest > 0 ? largest / smallest : std::numeric_limits<double>::infinity();
-    if (condition_ > most_condition) ridge_ = largest / most_condition;
-    const Eigen::MatrixXd basis = q * factors.eigenvectors();
-    // Eigenvalues are known to their rounding only: the ridge is above it.
-    const Eigen::VectorXd scale = (factors.eigenvalues().array().max(0.0) + ridge_).inverse().matrix();
-    inverse = basis * scale.asDiagonal() * basis.transpose();
+  double* const r = matrix_.ptr<double>();
+  const double even = 1 / static_cast<double>(m);
+  for (const std::int64_t j : present) {
+    r[j * count_] = -even;
+    r[j * count_ + 1] = even;
   }
   std::vector<double> sum(at(m));
-  double* const none = by_coalition_.data();
-  double* const all = by_coalition_.data() + players_;
-  const double even = 1 / static_cast<double>(m);
-  for (Eigen::Index i = 0; i < m; ++i) {
-    none[present[at(i)]] = -even;
-    all[present[at(i)]] = even;
-  }
   for (std::int64_t c = 2; c < count_; ++c) {
     std::fill(sum.begin(), sum.end(), 0.0);
     std::int64_t size = 0;
     for (Eigen::Index k = 0; k < m; ++k) {
       if (set.row(c)[present[at(k)]] == 0) continue;
       ++size;
-      for (Eigen::Index i = 0; i < m; ++i) sum[at(i)] += inverse(i, k);
+      for (Eigen::Index i = 0; i < m; ++i) sum[at(i)] += system.inverse(i, k);
     }
     const double share = static_cast<double>(size) * even, w = set.weight[at(c)];
-    double* const r = by_coalition_.data() + c * players_;
     for (Eigen::Index i = 0; i < m; ++i) {
-      const std::int64_t j = present[at(i)];
-      r[j] = w * sum[at(i)];
-      all[j] -= r[j] * share;
-      none[j] -= r[j] * (1 - share);
+      double* const row = r + present[at(i)] * count_;
+      row[c] = w * sum[at(i)];
+      row[1] -= row[c] * share;
+      row[0] -= row[c] * (1 - share);
     }
   }
-  // What a pair that might not have been drawn adds to the variance.
-  residual_pairs_.assign(at(count_ / 2), 0.0);
+  // What is needed for the variance by pairs that might not have been drawn.
+  pair_variance_.assign(at(count_ / 2), 0.0);
   if (set.enumerated()) return;
+  for (std::int64_t c = 0; c < count_; c += 2)
+    member_.insert(member_.end(), set.row(c), set.row(c) + players_);
   const auto pairs = static_cast<double>((count_ - 2) / 2);
   const double freedom = pairs - static_cast<double>(m - 1);
   for (std::int64_t p = 1; p < count_ / 2; ++p) {
@@ -147,12 +145,11 @@ void ShapleySolver::least_squares(const std::vector<std::int64_t>& present) {
     const double drawn = set.strategy == CoalitionStrategy::leverage
                              ? each
                              : -std::expm1(.5 * static_cast<double>(set.drawn) * std::log1p(-2 * each));
-    residual_pairs_[at(p)] = freedom > 0 ? pairs / freedom * (1 - drawn) : nan;
+    pair_variance_[at(p)] = freedom > 0 ? pairs / freedom * (1 - drawn) : not_known;
   }
 }
 
-void ShapleySolver::mean_of_orders() {
-  const Coalitions& set = coalitions_;
+void ShapleySolver::mean_of_orders(const Coalitions& set) {
   std::unordered_map<std::string, std::int64_t> number;
   const auto key = [this](const std::uint8_t* z) {
     return std::string(reinterpret_cast<const char*>(z), at(players_));
@@ -170,8 +167,8 @@ void ShapleySolver::mean_of_orders() {
       const auto it = --left == 0 ? number.find(key(set.row(1))) : number.find(key(z.data()));
       if (it == number.end())
         throw NumericalError("Shapley values: a prefix of an order is not among the coalitions");
-      by_coalition_[at(it->second * players_ + j)] += share;
-      by_coalition_[at(before * players_ + j)] -= share;
+      matrix_.ptr<double>()[j * count_ + it->second] += share;
+      matrix_.ptr<double>()[j * count_ + before] -= share;
       steps_.insert(steps_.end(), {j, before, it->second});
       before = it->second;
     }
@@ -179,108 +176,28 @@ void ShapleySolver::mean_of_orders() {
 }
 
 void ShapleySolver::solve(ConstTensorView values, TensorView phi) const {
-  check(values, "values", {values.rows(), count_});
-  check(phi, "phi", {values.rows(), players_});
+  check_shape(values, "values", {values.rows(), count_});
+  check_shape(phi, "phi", {values.rows(), players_});
   const Mat<const double> v = mat<double>(values);
   const Mat<double> out = mat<double>(phi);
-  const std::int64_t M = players_;
-  for (std::int64_t b = 0; b < v.rows; ++b) {
-    double* const o = out.row(b);
-    std::fill(o, o + M, 0.0);
-    if (present_ == 0) continue;
-    const double first = v.row(b)[0], delta = v.row(b)[1] - first;
-    for (std::int64_t c = 1; c < count_; ++c) {
-      const double value = v.row(b)[c] - first;
-      const double* const r = by_coalition_.data() + c * M;
-      for (std::int64_t j = 0; j < M; ++j) o[j] += r[j] * value;
-    }
-    double sum = 0;
-    for (std::int64_t j = 0; j < M; ++j) sum += o[j];
-    const double rest = (delta - sum) / static_cast<double>(present_);  // rounding
-    for (std::int64_t j = 0; j < M; ++j)
-      if (absent_[at(j)] == 0) o[j] += rest;
-  }
-}
-
-void ShapleySolver::sampling_variance(ConstTensorView values, ConstTensorView phi,
-                                      TensorView variance) const {
-  check(values, "values", {values.rows(), count_});
-  check(phi, "phi", {values.rows(), players_});
-  check(variance, "variances", {values.rows(), players_});
-  const Mat<const double> v = mat<double>(values), p = mat<double>(phi);
-  const Mat<double> out = mat<double>(variance);
-  const std::int64_t M = players_;
-  const auto orders = static_cast<std::int64_t>(coalitions_.orders.size());
-  std::vector<double> of_pair(at(M));
-  for (std::int64_t b = 0; b < v.rows; ++b) {
-    double* const o = out.row(b);
-    std::fill(o, o + M, 0.0);
-    if (present_ < 2) continue;
-    if (orders > 0) {
-      const auto pairs = static_cast<double>(orders / 2);
-      const double scale = pairs > 1 ? 1 / (pairs * (pairs - 1)) : nan;
-      const std::int64_t* step = steps_.data();
-      for (std::int64_t pair = 0; pair < orders / 2; ++pair) {
-        std::fill(of_pair.begin(), of_pair.end(), 0.0);
-        for (std::int64_t k = 0; k < 2 * present_; ++k, step += 3)
-          of_pair[at(step[0])] += .5 * (v.row(b)[step[2]] - v.row(b)[step[1]]);
-        for (std::int64_t j = 0; j < M; ++j) {
-          const double d = of_pair[at(j)] - p.row(b)[j];
-          if (absent_[at(j)] == 0) o[j] += scale * d * d;
-        }
-      }
-      continue;
-    }
-    const double first = v.row(b)[0];
-    double total = 0;
-    for (std::int64_t j = 0; j < M; ++j) total += p.row(b)[j];
-    for (std::int64_t c = 2; c < count_; c += 2) {
-      const double factor = residual_pairs_[at(c / 2)];
-      if (factor == 0) continue;
-      double in = 0;
-      for (std::int64_t j = 0; j < M; ++j) in += coalitions_.row(c)[j] != 0 ? p.row(b)[j] : 0;
-      const double e = v.row(b)[c] - first - in, e_other = v.row(b)[c + 1] - first - (total - in);
-      const double* const r = by_coalition_.data() + c * M;
-      for (std::int64_t j = 0; j < M; ++j) {
-        const double u = r[j] * e + r[j + M] * e_other;
-        o[j] += factor * u * u;
-      }
-    }
-    for (std::int64_t j = 0; j < M; ++j)
-      if (absent_[at(j)] != 0) o[j] = 0;
-  }
-}
-
-void ShapleySolver::noise_variance(ConstTensorView deviations, bool shared, TensorView variance) const {
-  const std::int64_t B = variance.rows(), M = players_;
-  const std::int64_t G = deviations.shape().rank() == 3 ? deviations.shape()[2] : 1;
-  check(deviations, "deviations", {B, count_, G});
-  check(variance, "variances", {B, M});
-  if (!shared && G != 1)
-    throw ShapeError(fmt::format("ShapleySolver: {} replicates of independent noise, expected 1", G));
-  const double* const d = deviations.ptr<double>();
-  const Mat<double> out = mat<double>(variance);
-  const double scale = G > 1 ? static_cast<double>(G) / static_cast<double>(G - 1) : nan;
-  std::vector<double> psi(at(G * M));
-  for (std::int64_t b = 0; b < B; ++b) {
-    std::fill(psi.begin(), psi.end(), 0.0);
-    for (std::int64_t c = 0; c < count_; ++c) {
-      const double* const r = by_coalition_.data() + c * M;
-      for (std::int64_t g = 0; g < G; ++g) {
-        const double dev = d[(b * count_ + c) * G + g];
-        double* const sum = psi.data() + g * M;
-        if (shared)
-          for (std::int64_t j = 0; j < M; ++j) sum[j] += r[j] * dev;
-        else
-          for (std::int64_t j = 0; j < M; ++j) sum[j] += r[j] * r[j] * (dev * dev);
-      }
-    }
-    double* const o = out.row(b);
-    for (std::int64_t j = 0; j < M; ++j) {
-      double sum = 0;
-      for (std::int64_t g = 0; g < G; ++g)
-        sum += shared ? psi[at(g * M + j)] * psi[at(g * M + j)] : psi[at(g * M + j)];
-      o[j] = absent_[at(j)] != 0 ? 0 : shared ? scale * sum : sum;
+  std::vector<double> gain(at(std::min(rows_together, v.rows) * count_));  // v - v0
+  for (std::int64_t begin = 0; begin < v.rows; begin += rows_together) {
+    const std::int64_t rows = std::min(rows_together, v.rows - begin);
+    for (std::int64_t b = 0; b < rows; ++b)
+      for (std::int64_t c = 0; c < count_; ++c)
+        gain[at(b * count_ + c)] = v.row(begin + b)[c] - v.row(begin + b)[0];
+    for (std::int64_t j = 0; j < players_; ++j)
+      for (std::int64_t b = 0; b < rows; ++b)
+        out.row(begin + b)[j] =
+            absent_[at(j)] != 0 ? 0
+                                : dot(matrix_.ptr<double>() + j * count_, gain.data() + b * count_, count_);
+    for (std::int64_t b = 0; b < rows && present_ > 0; ++b) {
+      double* const o = out.row(begin + b);
+      double rest = gain[at(b * count_ + 1)];
+      for (std::int64_t j = 0; j < players_; ++j) rest -= o[j];
+      rest /= static_cast<double>(present_);  // rounding
+      for (std::int64_t j = 0; j < players_; ++j)
+        if (absent_[at(j)] == 0) o[j] += rest;
     }
   }
 }
