@@ -8,24 +8,16 @@
 #include "emshap/data/steps.h"
 #include "emshap/io/graph_builder.h"
 #include "emshap/io/power_onnx.h"
+#include "io/power_graph.h"
 
 namespace emshap::io {
 namespace {
 
-void check_fit(const Preprocessor& preprocessor, const PowerPredictor& predictor, const PowerOnnxInfo& info) {
-  if (preprocessor.features.outputs() != predictor.options().features)
-    throw ConfigError(
-        fmt::format("the feature pipeline gives {} columns, expected {} as the power predictor takes",
-                    preprocessor.features.outputs(), predictor.options().features));
+void check_units(const Preprocessor& preprocessor, const PowerOnnxInfo& info) {
   if (!info.feature_units.empty() &&
       static_cast<std::int64_t>(info.feature_units.size()) != preprocessor.features.inputs())
     throw ConfigError(fmt::format("{} feature units were given, expected {} or none",
                                   info.feature_units.size(), preprocessor.features.inputs()));
-  for (std::size_t i = 0; i < preprocessor.target.size(); ++i)
-    if (dynamic_cast<const StandardScaler*>(&preprocessor.target.step(i)) == nullptr)
-      throw ConfigError(
-          fmt::format("the target step '{}' of type {} has no inverse in ONNX, expected standard_scaler",
-                      preprocessor.target.name(i), preprocessor.target.step(i).type()));
 }
 
 std::string config_json(const PowerPredictorOptions& options) {
@@ -57,23 +49,11 @@ void add_metadata(GraphBuilder& graph, const Preprocessor& preprocessor, const P
   for (const auto& [key, value] : info.more) graph.metadata(key, value);
 }
 
-/// y * scale + mean for each step, last step first; float64.
-GraphValue write_target_inverse(GraphWriter& graph, const Pipeline& target, GraphValue y) {
-  for (std::size_t i = target.size(); i-- > 0;) {
-    const auto& scaler = dynamic_cast<const StandardScaler&>(target.step(i));
-    const GraphWriter::Scope scope(graph, target.name(i));
-    const GraphValue scale = graph.constant("scale", {1}, scaler.scales());
-    const GraphValue mean = graph.constant("mean", {1}, scaler.means());
-    y = graph.op("Add", {graph.op("Mul", {y, scale}), mean});
-  }
-  return y;
-}
-
 }  // namespace
 
 std::string power_predictor_onnx(const Preprocessor& preprocessor, const PowerPredictor& predictor,
                                  const PowerOnnxInfo& info) {
-  check_fit(preprocessor, predictor, info);
+  check_units(preprocessor, info);
   // Folded, not kept as BatchNormalization nodes: ONNX Runtime 1.32 makes the same fused products of MatMul
   // and BatchNormalization, so neither form is faster there, but it folds in float32. Here the weights are
   // rounded once, from float64, and runtimes without that rewriting get the fast form too.
@@ -83,18 +63,8 @@ std::string power_predictor_onnx(const Preprocessor& preprocessor, const PowerPr
   GraphBuilder graph("power_predictor", fmt::format("Predicts {}{} from {} features in raw units",
                                                     info.target, unit, preprocessor.features.inputs()));
   const GraphValue x = graph.input("x", GraphType::f32, {"batch", preprocessor.features.inputs()});
-  GraphValue h = graph.cast(x, GraphType::f64);
-  {
-    const GraphWriter::Scope scope(graph, "features");
-    h = preprocessor.features.to_onnx(graph, h);
-  }
-  h = folded.to_onnx(graph, graph.cast(h, GraphType::f32));
-  if (preprocessor.target.size() > 0) {
-    const GraphWriter::Scope scope(graph, "target");
-    h = graph.cast(write_target_inverse(graph, preprocessor.target, graph.cast(h, GraphType::f64)),
-                   GraphType::f32);
-  }
-  graph.output(h, "power", GraphType::f32, {"batch", 1});
+  const GraphValue power = write_power_predictor(graph, preprocessor, folded, x);
+  graph.output(power, "power", GraphType::f32, {"batch", 1});
   graph.describe("x", fmt::format("{}; raw units", fmt::join(preprocessor.features.input_names(), ", ")));
   graph.describe("power", info.target + unit);
   add_metadata(graph, preprocessor, folded.options(), info);

@@ -24,7 +24,8 @@ struct SampleOptions {
   bool categories = true;
   bool constant = true;  ///< a column that never varies, which the model leaves out
   EnergyForm form = EnergyForm::residual;
-  int more = 0;  ///< further normal columns
+  int more = 0;            ///< further normal columns
+  bool full_size = false;  ///< networks of the sizes that training takes by default
 };
 
 class SampleEmshap {
@@ -135,9 +136,11 @@ class SampleEmshap {
       SetGruOptions o;
       o.layout = layout;
       o.base = base;
-      o.hidden = 12;
-      o.embedding = 5;
-      o.components = 3;
+      if (!options_.full_size) {
+        o.hidden = 12;
+        o.embedding = 5;
+        o.components = 3;
+      }
       proposal = std::make_unique<SetGru>(o);
     } else {
       MaskedMlpOptions o;
@@ -151,7 +154,7 @@ class SampleEmshap {
     e.features = features;
     e.context = proposal->context_width();
     e.form = options_.form;
-    e.hidden = 10;
+    if (!options_.full_size) e.hidden = 10;
     auto energy = std::make_unique<EnergyNetwork>(e);
     disturb(proposal->store());
     disturb(energy->store());

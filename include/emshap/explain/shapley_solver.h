@@ -42,6 +42,10 @@ class EMSHAP_API ShapleySolver {
   /// sum_S R_jS^2 d_S^2.
   void noise_variance(ConstTensorView deviations, bool shared, TensorView variance) const;
 
+  /// (C / 2): m / (m - M + 1) (1 - pi_P), what counts each pair of complements 2 P, 2 P + 1 in the sampling
+  /// variance; empty for orders.
+  const std::vector<double>& residual_pairs() const { return residual_pairs_; }
+
  private:
   void least_squares(const Coalitions& set, const std::vector<std::int64_t>& present);
   void mean_of_orders(const Coalitions& set);
