@@ -33,7 +33,7 @@ Chart player_bars(const AttributionView& view, const std::vector<double>& values
     bars.labels.push_back(number_text(value));
   };
   for (std::size_t i = 0; i < view.shown; ++i)
-    add(short_text(view.report.players[view.order[i]], name_width), values[view.order[i]]);
+    add(short_text(view.name(view.order[i]), name_width), values[view.order[i]]);
   if (view.others() > 0) {
     double sum = 0;
     for (std::size_t i = view.shown; i < view.players; ++i) {
@@ -46,25 +46,14 @@ Chart player_bars(const AttributionView& view, const std::vector<double>& values
   return chart;
 }
 
-/// The p-quantile of the finite values (linear between them); NaN without any.
-double quantile(std::vector<double> values, double p) {
-  std::erase_if(values, [](double v) { return !std::isfinite(v); });
-  if (values.empty()) return nan;
-  std::sort(values.begin(), values.end());
-  const double place = p * static_cast<double>(values.size() - 1);
-  const auto low = static_cast<std::size_t>(place);
-  const std::size_t high = std::min(low + 1, values.size() - 1);
-  return values[low] + (place - static_cast<double>(low)) * (values[high] - values[low]);
-}
-
 /// Values of a column from 0 (5th percentile) to 1 (95th), so that outliers do not take the whole scale; NaN
 /// where missing, where nothing varies and for categories, which have no order.
 std::vector<double> scaled(const AttributionView& view, std::size_t column) {
   std::vector<double> values(view.rows);
   for (std::size_t i = 0; i < view.rows; ++i) values[i] = view.value(i, column);
   const bool ordered = !view.categorical(column) || view.report.categories[column].size() <= 2;
-  double low = quantile(values, .05), high = quantile(values, .95);
-  if (!(low < high)) low = quantile(values, 0), high = quantile(values, 1);
+  double low = finite_quantile(values, .05), high = finite_quantile(values, .95);
+  if (!(low < high)) low = finite_quantile(values, 0), high = finite_quantile(values, 1);
   for (double& v : values)
     v = ordered && low < high && std::isfinite(v) ? std::clamp((v - low) / (high - low), 0., 1.) : nan;
   return values;
@@ -141,7 +130,7 @@ Chart beeswarm_chart(const AttributionView& view) {
   for (std::size_t line = 0; line < lines; ++line) {
     const bool rest = line == view.shown;
     chart.categories.push_back(rest ? view.others_text() + ", sum"
-                                    : short_text(view.report.players[view.order[line]], name_width));
+                                    : short_text(view.name(view.order[line]), name_width));
     const std::vector<double> all =
         rest ? std::vector<double>(view.rows, nan) : shades_of(view, view.order[line]);
     for (const std::size_t i : rows) {
@@ -175,11 +164,9 @@ Chart waterfall_chart(const AttributionView& view, std::size_t row) {
     const double x = std::abs(view.phi(row, a)), y = std::abs(view.phi(row, b));
     return std::isnan(y) ? !std::isnan(x) : x > y;
   });
-  double scale = 0, others = 0;
-  for (const std::size_t j : order)
-    if (std::isfinite(view.phi(row, j))) scale = std::max(scale, std::abs(view.phi(row, j)));
+  double others = 0;
   for (std::size_t i = view.shown; i < order.size(); ++i) others += view.phi(row, order[i]);
-  const int decimals = std::max(decimals_for(scale) - 1, 0);
+  const int decimals = view.decimals;
 
   Chart chart;
   chart.title = "How " + title_of(view) + " of " + short_text(view.label(row), 40) + " comes about";
@@ -234,8 +221,8 @@ Chart waterfall_chart(const AttributionView& view, std::size_t row) {
   end("prediction", view.report.prediction[row], 0);
   chart.note = "from the mean prediction to this row's";
   if (!view.report.actual.empty() && std::isfinite(view.report.actual[row]))
-    chart.note += ", actual value " + view.in_unit(fixed_text(view.report.actual[row], decimals));
-  if (errors) chart.note += "; lines at the ends: one standard error";
+    chart.note += ", actual " + view.in_unit(fixed_text(view.report.actual[row], decimals));
+  if (errors) chart.note += "; whiskers: one standard error";
   chart.series = {std::move(path), std::move(up), std::move(down), std::move(ends)};
   return chart;
 }

@@ -24,7 +24,8 @@ std::vector<std::size_t> dependence_players(const AttributionView& view);
 /// The column other than the player's own that goes most with phi_j beyond what x_j explains: rows sorted by
 /// x_j are cut into bins of about n / 10, at most 50, rows; in each, |correlation of phi_j and x_k given
 /// x_j|; the mean over bins weighted by rows. (The idea of bins is that of shap's approximate_interactions;
-/// Lundberg et al. 2020.) Absent below 20 rows, or where nothing varies.
+/// Lundberg et al. 2020.) Absent below 20 rows, or where no column does so
+/// more than by chance.
 EMSHAP_API std::optional<std::size_t> strongest_partner(const AttributionView& view, std::size_t player);
 
 /// Rows of the node of the heat map in the order of time; empty without times or with fewer than 3 rows.

@@ -12,7 +12,6 @@ namespace emshap::report {
 namespace {
 
 constexpr std::size_t fewest_rows = 20, most_marks = 3000, most_with_errors = 100;
-constexpr double least_correlation = .05;
 
 /// Sums for correlations of three variables over one bin.
 struct Moments {
@@ -64,7 +63,9 @@ std::optional<std::size_t> strongest_partner(const AttributionView& view, std::s
                    [&](std::size_t a, std::size_t b) { return view.value(a, own) < view.value(b, own); });
   const std::size_t size = std::clamp<std::size_t>(rows.size() / 10, 8, 50);
   std::optional<std::size_t> best;
-  double best_score = least_correlation;
+  // Without any relation the mean |correlation| in bins of m rows is about .8 / sqrt(m); the largest over
+  // tens of columns hardly reaches this.
+  double best_score = 1.4 / std::sqrt(static_cast<double>(size));
   for (std::size_t k = 0; k < view.columns; ++k) {
     if (k == own) continue;
     double score = 0, count = 0;
@@ -96,7 +97,7 @@ std::vector<std::size_t> dependence_players(const AttributionView& view) {
 Chart dependence_chart(const AttributionView& view, std::size_t player) {
   const AttributionReport& r = view.report;
   const std::size_t own = view.columns_of(player).at(0);
-  const std::string name = short_text(r.columns[own], 40);
+  const std::string name = short_text(view.column_name(own), 40);
   Chart chart;
   chart.title = "Effect of " + name;
   chart.x.label = name;
@@ -124,7 +125,7 @@ Chart dependence_chart(const AttributionView& view, std::size_t player) {
     errors = errors || marks.error.back() > 0;
   }
   if (partner) {
-    const std::string other = short_text(r.columns[*partner], 30);
+    const std::string other = short_text(view.column_name(*partner), 30);
     chart.note = "colour: " + other + ", with which the spread goes most";
     chart.colours.label = other;
     if (view.categorical(*partner)) {
@@ -132,21 +133,17 @@ Chart dependence_chart(const AttributionView& view, std::size_t player) {
         chart.colours.tics.emplace_back(static_cast<double>(c), short_text(r.categories[*partner][c], 14));
     } else {
       std::vector<double> values;
-      for (std::size_t i = 0; i < view.rows; ++i)
-        if (std::isfinite(view.value(i, *partner))) values.push_back(view.value(i, *partner));
-      std::sort(values.begin(), values.end());
-      const auto at = [&](double p) {
-        return values[static_cast<std::size_t>(p * static_cast<double>(values.size() - 1))];
-      };
-      if (at(.02) < at(.98)) {
-        chart.colours.low = at(.02);
-        chart.colours.high = at(.98);
+      for (std::size_t i = 0; i < view.rows; ++i) values.push_back(view.value(i, *partner));
+      const double low = finite_quantile(values, .02), high = finite_quantile(values, .98);
+      if (low < high) {
+        chart.colours.low = low;
+        chart.colours.high = high;
       }
     }
   }
   const auto add = [&](const std::string& text) { chart.note += (chart.note.empty() ? "" : "; ") + text; };
   if (stride > 1) add(fmt::format("{} of {} rows", marks.x.size(), view.rows));
-  if (errors) add("bars: one standard error");
+  if (errors) add("whiskers: one standard error");
   chart.series.push_back(std::move(marks));
   return chart;
 }

@@ -60,10 +60,6 @@ std::string section(const char* id, const char* title, const std::string& conten
   return fmt::format("<section id=\"{}\">\n<h2>{}</h2>\n{}</section>\n", id, title, content);
 }
 
-std::string note(const std::string& markup) {
-  return "<p class=\"note\">" + markup + "</p>\n";
-}
-
 std::string reading(const AttributionView& view) {
   const std::string unit =
       view.report.unit.empty() ? std::string() : " in " + escape_markup(view.report.unit);
@@ -105,6 +101,14 @@ std::string inline_svg(std::string_view svg, const std::string& prefix, const st
       out += prefix;
   }
   return out;
+}
+
+std::string note(const std::string& markup) {
+  return "<p class=\"note\">" + markup + "</p>\n";
+}
+
+std::string percent_markup(double share) {
+  return escape_markup(percent_text(share));
 }
 
 std::string simple_table(const std::vector<std::string>& head,

@@ -31,6 +31,12 @@ std::string quality_section(const AttributionView& view, const std::string& pict
 std::string simple_table(const std::vector<std::string>& head,
                          const std::vector<std::vector<std::string>>& rows, std::size_t numbers = 1);
 
+/// A paragraph in small print.
+std::string note(const std::string& markup);
+/// percent_text as markup.
+std::string percent_markup(double share);
+inline constexpr const char* unknown = "\xE2\x80\x93";  ///< en dash, in cells
+
 /// Style and script of the page.
 extern const char* const page_style;
 extern const char* const page_script;

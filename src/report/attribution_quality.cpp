@@ -10,16 +10,13 @@
 namespace emshap::report {
 namespace {
 
-constexpr const char* unknown = "\xE2\x80\x93";  // en dash
-
-std::string note(const std::string& markup) {
-  return "<p class=\"note\">" + markup + "</p>\n";
-}
-
+/// As many decimals as show two digits of the standard error.
 std::string with_error(const Estimate& e) {
   if (std::isnan(e.value)) return unknown;
-  return number_text(e.value) +
-         (std::isfinite(e.standard_error) ? " &#177; " + number_text(e.standard_error) : std::string());
+  const double error = e.standard_error;
+  if (!std::isfinite(error) || !(error > 0)) return number_text(e.value);
+  const int decimals = std::clamp(1 - static_cast<int>(std::floor(std::log10(error))), 0, 12);
+  return fixed_text(e.value, decimals) + " &#177; " + fixed_text(error, decimals);
 }
 
 std::string comparison_table(const AttributionView& view) {
@@ -48,30 +45,14 @@ std::string comparison_table(const AttributionView& view) {
                       rows, 2);
 }
 
-/// Least, 5 %, 25 %, median, 75 %, 95 % and most of the finite values.
-void add_quantiles(std::vector<double> values, std::vector<std::string>& row) {
-  std::erase_if(values, [](double v) { return !std::isfinite(v); });
-  std::sort(values.begin(), values.end());
-  for (const double p : {0., .05, .25, .5, .75, .95, 1.}) {
-    if (values.empty()) {
-      row.push_back(unknown);
-      continue;
-    }
-    const double place = p * static_cast<double>(values.size() - 1);
-    const auto low = static_cast<std::size_t>(place);
-    const std::size_t high = std::min(low + 1, values.size() - 1);
-    row.push_back(
-        number_text(values[low] + (place - static_cast<double>(low)) * (values[high] - values[low])));
-  }
-}
-
 std::string distribution_table(const AttributionView& view) {
   const AttributionReport& r = view.report;
   std::vector<std::vector<std::string>> rows;
   const auto add = [&](const char* name, const std::vector<double>& values) {
     if (std::none_of(values.begin(), values.end(), [](double v) { return std::isfinite(v); })) return;
     std::vector<std::string> row{name};
-    add_quantiles(values, row);
+    for (const double p : {0., .05, .25, .5, .75, .95, 1.})
+      row.push_back(number_text(finite_quantile(values, p)));
     rows.push_back(std::move(row));
   };
   add("least effective sample size of a row", r.effective_min);
@@ -96,7 +77,7 @@ void add_share(std::vector<std::vector<std::string>>& rows, const char* name, do
                const std::string& meaning) {
   rows.push_back({name,
                   fmt::format("{} of {} ({})", fixed_text(part, 0), fixed_text(all, 0),
-                              percent_text(all > 0 ? part / all : std::nan(""))),
+                              percent_markup(all > 0 ? part / all : std::nan(""))),
                   meaning});
 }
 
@@ -111,9 +92,9 @@ std::string numbers_table(const AttributionView& view) {
   };
   if (!r.converged.empty())
     add_share(rows, "rows converged", count(r.converged), all,
-              q.tolerance > 0
-                  ? "largest standard error below " + percent_text(q.tolerance) + " of the row's range of phi"
-                  : std::string("standard errors below the tolerance"));
+              q.tolerance > 0 ? "largest standard error below " + percent_markup(q.tolerance) +
+                                    " of the row's range of phi"
+                              : std::string("standard errors below the tolerance"));
   if (!r.unusual.empty())
     add_share(rows, "unusual rows", count(r.unusual), all,
               "far outside the training data: neither the model nor the density was trained for them");
@@ -137,7 +118,7 @@ std::string numbers_table(const AttributionView& view) {
 std::string coverage_table(const AttributionView& view) {
   std::vector<std::vector<std::string>> rows;
   for (const CoverageShare& c : view.report.quality.coverage)
-    rows.push_back({percent_text(c.expected), percent_text(c.observed)});
+    rows.push_back({percent_markup(c.expected), percent_markup(c.observed)});
   if (rows.empty()) return {};
   return "<h3>Coverage of the density</h3>\n" +
          note(

@@ -8,7 +8,7 @@ const char* const page_style = R"css(
 * { box-sizing: border-box; }
 body { margin: 0; font: 15px/1.45 system-ui, -apple-system, "Segoe UI", "Noto Sans", sans-serif;
   color: var(--ink); background: #fafafa; }
-main { max-width: 1240px; margin: 0 auto; padding: 0 20px 60px; }
+main { max-width: 1400px; margin: 0 auto; padding: 0 20px 60px; }
 nav { position: sticky; top: 0; z-index: 5; background: #fff; border-bottom: 1px solid var(--line);
   padding: 8px 20px; display: flex; flex-wrap: wrap; gap: 4px 18px; justify-content: center; }
 nav a { color: #0b5ea8; text-decoration: none; }
@@ -28,20 +28,21 @@ section { background: #fff; border: 1px solid var(--line); border-radius: 6px; p
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(540px, 100%), 1fr)); gap: 14px;
   margin-bottom: 10px; align-items: start; }
 figure { margin: 0; }
-figure svg { display: block; width: 100%; height: auto; max-width: 1000px; }
+figure svg { display: block; width: 100%; height: auto; max-width: 820px; }
 .scroll { overflow-x: auto; }
 .tall { max-height: 75vh; overflow: auto; border: 1px solid var(--line); }
 table { border-collapse: collapse; font-size: 14px; font-variant-numeric: tabular-nums; }
 th, td { padding: 4px 10px; text-align: left; vertical-align: top; border-bottom: 1px solid #eee; }
-td { overflow-wrap: anywhere; min-width: 4em; max-width: 36em; }
-th { font-weight: 600; border-bottom: 2px solid var(--line); max-width: 14em; overflow-wrap: anywhere;
+td { overflow-wrap: break-word; max-width: 36em; }
+th { font-weight: 600; border-bottom: 2px solid var(--line); max-width: 14em; overflow-wrap: break-word;
   vertical-align: bottom; }
 .n { text-align: right; }
 td.n { white-space: nowrap; }
 td i { font-style: normal; color: #555; font-size: 12px; }
 #rows-table { font-size: 13px; border-collapse: separate; border-spacing: 0; }
 #rows-table th { position: sticky; top: 0; background: #fff; z-index: 2; }
-#rows-table td:first-child { position: sticky; left: 0; background: #fff; z-index: 1; min-width: 6em; }
+#rows-table td:first-child { position: sticky; left: 0; background: #fff; z-index: 1; }
+#rows-table td { white-space: nowrap; max-width: 20em; overflow: hidden; text-overflow: ellipsis; }
 #rows-table th:first-child { left: 0; z-index: 3; }
 #rows-table tr.chosen td { outline: 1px solid #0b5ea8; }
 .u1 { background: #fff0f3; } .u2 { background: #ffe0e7; } .u3 { background: #ffccd8; }

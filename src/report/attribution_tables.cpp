@@ -11,12 +11,6 @@
 namespace emshap::report {
 namespace {
 
-constexpr const char* unknown = "\xE2\x80\x93";  // en dash
-
-std::string note(const std::string& markup) {
-  return "<p class=\"note\">" + markup + "</p>\n";
-}
-
 /// Class of a cell by the size of phi: "u1".."u5" for increases, "d1".."d5" for decreases, none near 0.
 std::string tint(double phi, double scale) {
   if (!std::isfinite(phi) || !(scale > 0)) return {};
@@ -43,7 +37,7 @@ std::string values_of(const AttributionView& view, std::size_t row, std::size_t 
   std::size_t listed = 0;
   for (const std::size_t column : view.columns_of(player)) {
     if (++listed > 8) return out + ", ...";
-    out += (out.empty() ? "" : ", ") + view.report.columns[column] + " = " + view.value_text(row, column);
+    out += (out.empty() ? "" : ", ") + view.column_name(column) + " = " + view.value_text(row, column);
   }
   return out;
 }
@@ -73,8 +67,8 @@ std::string importance_table(const AttributionView& view) {
     double sum = 0, count = 0;
     for (std::size_t i = 0; i < view.rows; ++i)
       if (std::isfinite(view.phi(i, j))) sum += view.phi(i, j), ++count;
-    std::vector<std::string> row{escape_markup(r.players[j]), number_text(view.mean_absolute[j]),
-                                 total > 0 ? percent_text(view.mean_absolute[j] / total) : unknown,
+    std::vector<std::string> row{escape_markup(view.name(j)), number_text(view.mean_absolute[j]),
+                                 total > 0 ? percent_markup(view.mean_absolute[j] / total) : unknown,
                                  count > 0 ? number_text(sum / count) : unknown};
     if (errors) {
       const double e = mean_error(view, j);
@@ -91,10 +85,6 @@ std::string rows_table(const AttributionView& view) {
   if (view.rows == 0) return note("No rows were explained.");
   const std::size_t shown =
       std::min(view.rows, static_cast<std::size_t>(std::max<std::int64_t>(view.options.table_rows, 0)));
-  double scale = 0;
-  for (const double v : r.phi)
-    if (std::isfinite(v)) scale = std::max(scale, std::abs(v));
-  const int decimals = std::min(decimals_for(scale), 6);
   const bool any_error = std::any_of(r.standard_error.begin(), r.standard_error.end(),
                                      [](double e) { return std::isfinite(e); });
 
@@ -107,18 +97,18 @@ std::string rows_table(const AttributionView& view) {
   head += "<th>flags</th>";
   column("prediction");
   if (!r.actual.empty()) column("actual");
-  for (std::size_t i = 0; i < view.shown; ++i) column(escape_markup(r.players[view.order[i]]), true);
+  for (std::size_t i = 0; i < view.shown; ++i) column(escape_markup(view.name(view.order[i])), true);
   if (view.others() > 0) column(view.others_text() + ", sum", true);
   if (!r.effective_min.empty()) column("least ESS");
   if (!r.effective_mean.empty()) column("mean ESS");
   head += "</tr>\n";
 
   const auto phi_cell = [&](double phi, double error, bool with_error, const std::string& title) {
-    const std::string kind = tint(phi, scale);
+    const std::string kind = tint(phi, view.scale);
     std::string out = "<td class=\"n" + (kind.empty() ? "" : " " + kind) + "\"";
     if (!title.empty()) out += " title=\"" + escape_markup(title) + "\"";
-    out += ">" + signed_text(phi, decimals);
-    if (with_error) out += " <i>&#177;&#160;" + escape_markup(error_text(error, decimals)) + "</i>";
+    out += ">" + signed_text(phi, view.decimals);
+    if (with_error) out += " <i>&#177;&#160;" + escape_markup(error_text(error, view.decimals)) + "</i>";
     return out + "</td>";
   };
   std::string body;
@@ -128,10 +118,11 @@ std::string rows_table(const AttributionView& view) {
     if (!r.time.empty() || !r.time_labels.empty())
       body += "<td>" + escape_markup(view.time_label(i)) + "</td>";
     body += "<td>" + flags_of(view, i) + "</td>";
-    body += "<td class=\"n\">" + fixed_text(r.prediction[i], decimals) + "</td>";
+    body += "<td class=\"n\">" + fixed_text(r.prediction[i], view.decimals) + "</td>";
     if (!r.actual.empty())
       body += "<td class=\"n\">" +
-              (std::isnan(r.actual[i]) ? std::string(unknown) : fixed_text(r.actual[i], decimals)) + "</td>";
+              (std::isnan(r.actual[i]) ? std::string(unknown) : fixed_text(r.actual[i], view.decimals)) +
+              "</td>";
     for (std::size_t k = 0; k < view.shown; ++k)
       body += phi_cell(view.phi(i, view.order[k]), view.error(i, view.order[k]), any_error,
                        values_of(view, i, view.order[k]));

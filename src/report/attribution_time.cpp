@@ -63,9 +63,9 @@ HeatMap time_map(const AttributionView& view, const std::vector<std::size_t>& ro
   map.diverging = true;
   const std::size_t per_cell = (rows.size() + most_cells - 1) / most_cells,
                     cells = (rows.size() + per_cell - 1) / per_cell;
-  map.note = per_cell == 1 ? fmt::format("{} rows in the order of time", rows.size())
+  map.note = per_cell == 1 ? fixed_text(static_cast<double>(rows.size()), 0) + " rows in the order of time"
                            : fmt::format("{} rows in the order of time, each cell the mean of {}",
-                                         rows.size(), per_cell);
+                                         fixed_text(static_cast<double>(rows.size()), 0), per_cell);
   const std::size_t stride = (cells + most_labels - 1) / most_labels;
   for (std::size_t c = 0; c < cells; ++c)
     map.column_names.push_back(c % stride == 0 ? short_text(view.time_label(rows[c * per_cell]), 22)
@@ -74,11 +74,20 @@ HeatMap time_map(const AttributionView& view, const std::vector<std::size_t>& ro
   for (std::size_t line = 0; line < lines; ++line) {
     const bool rest = line == view.shown;
     map.row_names.push_back(rest ? view.others_text() + ", sum"
-                                 : short_text(view.report.players[view.order[line]], 28));
+                                 : short_text(view.name(view.order[line]), 28));
     for (std::size_t c = 0; c < cells; ++c)
       map.values.push_back(mean_of(
           rows, c * per_cell, std::min((c + 1) * per_cell, rows.size()),
           [&](std::size_t i) { return rest ? view.phi_of_others(i) : view.phi(i, view.order[line]); }));
+  }
+  std::vector<double> largest(cells, 0);  // of each column, so that a few outliers do not take all colours
+  for (std::size_t i = 0; i < map.values.size(); ++i)
+    if (std::isfinite(map.values[i]))
+      largest[i % cells] = std::max(largest[i % cells], std::abs(map.values[i]));
+  const double limit = finite_quantile(largest, .95);
+  if (limit > 0 && limit < .8 * finite_quantile(largest, 1)) {
+    map.limit = limit;
+    map.note += "; beyond \xC2\xB1" + view.in_unit(number_text(limit)) + " the same colour";
   }
   return map;
 }

@@ -20,6 +20,11 @@ void check(const char* what, std::size_t got, std::size_t expected, bool may_be_
                                may_be_empty && expected != 0 ? " or none" : ""));
 }
 
+std::string or_no_name(const std::string& name) {
+  const std::string text = printable(name);
+  return text.empty() ? "(no name)" : text;
+}
+
 }  // namespace
 
 AttributionView::AttributionView(const AttributionReport& r, const AttributionReportOptions& o)
@@ -59,6 +64,11 @@ AttributionView::AttributionView(const AttributionReport& r, const AttributionRe
         if (std::isfinite(phi(i, j))) sum += std::abs(phi(i, j)), ++count;
       mean_absolute.push_back(count > 0 ? sum / count : std::numeric_limits<double>::quiet_NaN());
     }
+  std::vector<double> largest(rows, 0);
+  for (std::size_t i = 0; i < r.phi.size(); ++i)
+    if (std::isfinite(r.phi[i])) largest[i / players] = std::max(largest[i / players], std::abs(r.phi[i]));
+  scale = finite_quantile(largest, .9);
+  decimals = std::min(decimals_for(finite_quantile(largest, 1)), 6);
   order.resize(players);
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
@@ -83,6 +93,14 @@ AttributionView::AttributionView(const AttributionReport& r, const AttributionRe
     if (found != r.columns.end())
       columns_of_[j].push_back(static_cast<std::size_t>(found - r.columns.begin()));
   }
+}
+
+std::string AttributionView::name(std::size_t player) const {
+  return or_no_name(report.players[player]);
+}
+
+std::string AttributionView::column_name(std::size_t column) const {
+  return or_no_name(report.columns[column]);
 }
 
 double AttributionView::error(std::size_t row, std::size_t player) const {
@@ -124,10 +142,10 @@ std::string AttributionView::value_text(std::size_t row, std::size_t column) con
 }
 
 std::string AttributionView::player_text(std::size_t row, std::size_t player, std::int64_t width) const {
-  const std::string name = short_text(report.players[player], width);
+  const std::string text = short_text(name(player), width);
   const std::vector<std::size_t>& list = columns_of_[player];
-  if (list.size() == 1) return name + " = " + short_text(value_text(row, list[0]), 16);
-  return list.empty() ? name : fmt::format("{} ({} columns)", name, list.size());
+  if (list.size() == 1) return text + " = " + short_text(value_text(row, list[0]), 16);
+  return list.empty() ? text : fmt::format("{} ({} columns)", text, list.size());
 }
 
 std::string AttributionView::others_text() const {

@@ -20,6 +20,9 @@ class EMSHAP_API AttributionView {
   std::vector<double> mean_absolute;               ///< (M)
   std::vector<std::size_t> order;                  ///< (M): by mean |phi|, largest first, NaN last
   std::size_t shown = 0;  ///< first entries of `order` with a place of their own; the rest are "others"
+  /// Decimals of phi and of predictions, the same in all pictures and tables so that sums can be checked.
+  int decimals = 2;
+  double scale = 0;  ///< 90th percentile of the rows' largest |phi|, for colours
   std::size_t others() const { return players - shown; }
 
   double phi(std::size_t row, std::size_t player) const { return report.phi[row * players + player]; }
@@ -30,6 +33,8 @@ class EMSHAP_API AttributionView {
   const std::vector<std::size_t>& columns_of(std::size_t player) const { return columns_of_[player]; }
   bool categorical(std::size_t column) const;
 
+  std::string name(std::size_t player) const;
+  std::string column_name(std::size_t column) const;
   std::string label(std::size_t row) const;
   std::string time_label(std::size_t row) const;
   std::string value_text(std::size_t row, std::size_t column) const;  ///< "23.4", "missing", a category

@@ -10,6 +10,7 @@
 #include "emshap/core/error.h"
 #include "emshap/report/text_table.h"
 #include "report/gnuplot_series.h"
+#include "report/number_text.h"
 
 namespace emshap::report {
 namespace {
@@ -45,7 +46,9 @@ Axis with_limits(Axis axis, double low, double high) {
     low /= margin;
     high *= margin;
   } else {
-    const double margin = low != high ? (high - low) * .04 : low == 0 ? 1 : std::abs(low) * .05;
+    const double size = std::max(std::abs(low), std::abs(high));
+    const bool one_place = high - low <= 1e-10 * size;  // closer together than numbers can be written
+    const double margin = !one_place ? (high - low) * .04 : size == 0 ? 1 : size * .05;
     low -= margin;
     high += margin;
   }
@@ -119,8 +122,9 @@ int height_for(std::size_t lines, int line, Canvas canvas) {
   return std::min(std::max(canvas.height, 140 + line * count), 140 + 2 * line * (count + 1));
 }
 
-/// What surrounds the data: terminal, borders, grid, title and note at the left edge of the graph, legend.
-std::string frame(const std::string& title, const std::string& note, Canvas canvas, bool square) {
+/// What surrounds the data: terminal, borders, grid, title and note, legend. Title and note start at the left
+/// edge of the graph, or of the picture where names take much of its left, and are cut to the width.
+std::string frame(const std::string& title, const std::string& note, Canvas canvas, bool square, bool names) {
   const int width = square ? canvas.height * 23 / 20 : canvas.width;
   const auto below_top = [&](double pixels) { return number(1 - pixels / canvas.height); };
   std::string out = "set encoding utf8\nset minussign\n";
@@ -139,8 +143,10 @@ std::string frame(const std::string& title, const std::string& note, Canvas canv
   out += fmt::format(" samplen 2 textcolor rgb '{}'\n", ink);
   const auto text = [&](int tag, const std::string& content, double pixels, int size, const char* rgb) {
     if (content.empty()) return;
-    out += fmt::format("set label {} {} at graph 0, screen {} left font 'sans-serif,{}' textcolor rgb '{}'\n",
-                       tag, quote(content), below_top(pixels), size, rgb);
+    const int letter = pixels < 40 ? 9 : 7, room = (width - (names ? 30 : 90)) / letter;
+    out += fmt::format("set label {} {} at {}, screen {} left font 'sans-serif,{}' textcolor rgb '{}'\n", tag,
+                       quote(short_text(content, room)), names ? "screen .02" : "graph 0", below_top(pixels),
+                       size, rgb);
   };
   text(1, title, 28, canvas.png ? 14 : 18, ink);
   text(2, note, 56, canvas.png ? 9 : 13, faint);
@@ -245,7 +251,8 @@ GnuplotScript script_of(const Chart& chart, Canvas canvas) {
   resolve_limits(chart, canvas, x, y);
   const bool lines = !chart.categories.empty();
   if (lines) canvas.height = height_for(chart.categories.size(), chart.category_height, canvas);
-  GnuplotScript script{canvas.png, chart.title, frame(chart.title, chart.note, canvas, chart.diagonal), {}};
+  GnuplotScript script{
+      canvas.png, chart.title, frame(chart.title, chart.note, canvas, chart.diagonal, lines), {}};
   if (lines) {
     y = Axis{chart.y.label, false, static_cast<double>(chart.categories.size()) - .4, -.6};
     script.commands += "set grid noytics\n" + tics('y', chart.categories, false);
@@ -304,6 +311,7 @@ GnuplotScript script_of(const HeatMap& map, Canvas canvas) {
                         number(map.values[i]));
   }
   if (!(low <= high)) low = 0, high = 1;
+  if (map.limit) low = std::max(low, -*map.limit), high = std::min(high, *map.limit);
   if (map.diverging) {
     high = std::max(std::abs(low), std::abs(high));
     low = -high;
@@ -312,7 +320,7 @@ GnuplotScript script_of(const HeatMap& map, Canvas canvas) {
   const Axis x{"", false, -.5, static_cast<double>(std::max<std::size_t>(cols, 1)) - .5};
   const Axis y{"", false, static_cast<double>(std::max<std::size_t>(rows, 1)) - .5, -.5};
   canvas.height = height_for(rows + 4, 24, canvas);
-  GnuplotScript script{canvas.png, map.title, frame(map.title, map.note, canvas, false), {}};
+  GnuplotScript script{canvas.png, map.title, frame(map.title, map.note, canvas, false, true), {}};
   script.commands += "unset grid\nunset border\n" + axis_commands('x', x) + axis_commands('y', y) +
                      tics('x', map.column_names, true) + tics('y', map.row_names, false) +
                      colour_scale({map.value_label, {}, {}}, low, high, false,

@@ -57,17 +57,18 @@ void add_errors(Elements& elements, const Series& s, const Plane& plane, const s
   for (std::size_t i = 0; i < s.error.size(); ++i) {
     const double error = entry(s.error, i, 0), dx = along_x ? error : 0, dy = along_x ? 0 : error;
     if (error <= 0 || !drawable(s.x[i] - dx, plane.x) || !drawable(y[i] - dy, plane.y)) continue;
-    data += fmt::format("{} {} {} {}\n", number(s.x[i] - dx), number(y[i] - dy), number(2 * dx), number(2 * dy));
+    data +=
+        fmt::format("{} {} {} {}\n", number(s.x[i] - dx), number(y[i] - dy), number(2 * dx), number(2 * dy));
   }
-  elements.add(
-      std::move(data),
-      fmt::format("using 1:2:3:4 with vectors heads size screen .004,90 lw 1.2 lc rgb '{}'", rgb), "");
+  elements.add(std::move(data),
+               fmt::format("using 1:2:3:4 with vectors heads size screen .004,90 lw 1.2 lc rgb '{}'", rgb),
+               "");
 }
 
 }  // namespace
 
 std::string number(double value) {
-  return fmt::format("{:.9g}", value);
+  return fmt::format("{:.12g}", value);
 }
 
 bool drawable(double value, const Axis& axis) {
@@ -105,8 +106,8 @@ std::string colour_scale(const ColourScale& scale, double low, double high, bool
       out += fmt::format("(0 '{}', .5 '#8c4fc4', 1 '{}')\n", blue, red);
       break;
   }
-  out += fmt::format("set cblabel {} textcolor rgb '{}'\nset cbrange [{}:{}]\n", quote(scale.label), ink,
-                     number(low), number(high));
+  out += fmt::format("set cblabel {} offset character .8,0 textcolor rgb '{}'\nset cbrange [{}:{}]\n",
+                     quote(scale.label), ink, number(low), number(high));
   out +=
       fmt::format("set colorbox noborder\nset cbtics scale 0 textcolor rgb '{}'\nset format cb '%g'\n", ink);
   if (!scale.tics.empty()) {

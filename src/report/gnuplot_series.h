@@ -11,7 +11,7 @@ namespace emshap::report {
 inline constexpr const char* ink = "#262626";
 inline constexpr const char* faint = "#6b6b6b";
 
-/// Nine significant digits, as gnuplot reads them.
+/// Twelve significant digits, as gnuplot reads them.
 std::string number(double value);
 /// quote() for a tic label, which is a format to gnuplot: a percent sign is doubled.
 std::string tic_text(const std::string& name);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include <fmt/format.h>
@@ -53,7 +54,9 @@ std::string number_text(double value) {
   if (size < 1e-4 || size >= longest) return (value < 0 ? minus : "") + scientific(size);
   const int before = static_cast<int>(std::floor(std::log10(size))) + 1;  // digits before the point
   std::string text = fixed_text(value, std::max(3 - before, 0));
-  if (text.find('.') == std::string::npos) return text;
+  // Zeros at the end are left out only where they are exact: 10, but 0.470 for 0.4699.
+  const double last = size * std::pow(10.0, std::max(3 - before, 0));  // in units of the last digit
+  if (text.find('.') == std::string::npos || std::abs(last - std::round(last)) > 1e-6 * last) return text;
   text.erase(text.find_last_not_of('0') + 1);
   if (text.back() == '.') text.pop_back();
   return text;
@@ -81,6 +84,16 @@ std::string percent_text(double share) {
 int decimals_for(double scale) {
   if (!std::isfinite(scale) || scale <= 0) return 2;
   return std::clamp(3 - static_cast<int>(std::floor(std::log10(scale))), 0, 9);
+}
+
+double finite_quantile(std::vector<double> values, double p) {
+  std::erase_if(values, [](double v) { return !std::isfinite(v); });
+  if (values.empty()) return std::numeric_limits<double>::quiet_NaN();
+  std::sort(values.begin(), values.end());
+  const double place = p * static_cast<double>(values.size() - 1);
+  const auto low = static_cast<std::size_t>(place);
+  const std::size_t high = std::min(low + 1, values.size() - 1);
+  return values[low] + (place - static_cast<double>(low)) * (values[high] - values[low]);
 }
 
 std::string short_text(std::string_view given, std::int64_t width) {

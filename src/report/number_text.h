@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "emshap/core/export.h"
 
@@ -21,6 +22,8 @@ EMSHAP_API std::string error_text(double value, int decimals);
 EMSHAP_API std::string percent_text(double share);
 /// Decimals that show a value as large as `scale` with four significant digits, 0..9.
 EMSHAP_API int decimals_for(double scale);
+/// The p-quantile of the finite values (linear between them); NaN without any.
+EMSHAP_API double finite_quantile(std::vector<double> values, double p);
 /// At most `width` columns of a terminal; what is longer loses its middle to an ellipsis, so that names which
 /// differ at either end still differ.
 EMSHAP_API std::string short_text(std::string_view text, std::int64_t width);

@@ -41,6 +41,9 @@ std::string reason_of(const ChildResult& result, double time_limit) {
 /// The names it gives its plots would be shown at the mouse and say nothing.
 std::string with_title(std::string svg, const std::string& title) {
   constexpr std::string_view old = "<title>Gnuplot</title>", plot = "<title>gnuplot_plot_", end = "</title>";
+  // gnuplot leaves '>' as it is, and XML forbids this of all texts.
+  for (std::size_t at = svg.find("]]>"); at != std::string::npos; at = svg.find("]]>", at))
+    svg.replace(at + 2, 1, "&gt;");
   for (std::size_t at = svg.find(plot); at != std::string::npos; at = svg.find(plot, at))
     svg.erase(at, svg.find(end, at) + end.size() - at);
   const std::size_t at = svg.find(old);

@@ -87,6 +87,7 @@ inline report::AttributionReport full_attributions(std::size_t n, std::size_t M)
       r.values[i * M] = nan;
       r.prediction[i] -= r.phi[i * M];
       r.phi[i * M] = 0;
+      r.standard_error[i * M] = 0;
     }
   }
   r.quality.comparison = {{"emshap", {812.4, 31.2}, {0, nan}, "recommended"},

@@ -82,7 +82,8 @@ struct HeatMap {
   std::string title, note, value_label;
   std::vector<std::string> row_names, column_names;  ///< empty ones are left out
   std::vector<double> values;
-  bool diverging = false;  ///< colours symmetric around 0
+  bool diverging = false;            ///< colours symmetric around 0
+  std::optional<double> limit = {};  ///< values of larger size get the last colour
 };
 
 /// Counts of equal bins over the finite values' range, as a `boxes` series. `bins` 0: by the rule of Freedman
