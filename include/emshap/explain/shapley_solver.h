@@ -44,7 +44,7 @@ class EMSHAP_API ShapleySolver {
 
   /// (C / 2): m / (m - M + 1) (1 - pi_P), what counts each pair of complements 2 P, 2 P + 1 in the sampling
   /// variance; empty for orders.
-  const std::vector<double>& residual_pairs() const { return residual_pairs_; }
+  const std::vector<double>& residual_pairs() const { return pair_variance_; }
 
  private:
   void least_squares(const Coalitions& set, const std::vector<std::int64_t>& present);
