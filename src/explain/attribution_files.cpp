@@ -139,7 +139,6 @@ Json summary_json(const AttributionRun& run, const AttributionAbout& about, bool
         quality["values_outside_range"][features[t].name] = about.outside_by_feature[t];
   }
   j["quality"] = quality;
-  if (!about.comparison_json.empty()) j["comparison"] = parsed(about.comparison_json);
   j["warnings"] = about.warnings;
   j["files"] = {{"rows", "attributions.csv"}, {"coalitions", "coalitions.json"}};
   if (!with_rows) j["rows"] = nullptr;
@@ -207,6 +206,16 @@ void write_coalitions(const fs::path& path, const Explainer& explainer) {
 }
 
 }  // namespace
+
+std::string finished_attributions(const fs::path& folder) {
+  std::error_code ignored;
+  if (!fs::exists(folder / "attributions.csv", ignored)) return "";
+  const fs::path summary = folder / "attributions.json";
+  const Json j = Json::parse(read_file(summary), nullptr, false);
+  if (!j.is_object() || !j.contains("settings_hash") || !j["settings_hash"].is_string())
+    throw IoError(fmt::format("file {} is damaged", summary.string()));
+  return j["settings_hash"];
+}
 
 std::vector<std::string> write_attributions(const fs::path& folder, const AttributionRun& run,
                                             const AttributionAbout& about,

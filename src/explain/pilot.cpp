@@ -13,6 +13,8 @@
 namespace emshap {
 namespace {
 
+constexpr std::int64_t rows_together = 4;
+
 /// Values of the pilot's rows for all coalitions seen so far: larger sets hold most of the smaller ones.
 class PilotValues {
  public:
@@ -20,10 +22,12 @@ class PilotValues {
       : values_(values), players_(players), rows_(rows) {}
 
   /// The values of the inner coalitions, (B, C - 2), of which only new ones are evaluated.
-  CoalitionValues of(TeamPool& pool, const Coalitions& set, std::int64_t rows_at_once, const StopToken* stop);
+  CoalitionValues of(TeamPool& pool, const Coalitions& set, std::int64_t rows_at_once, ProgressSink& sink,
+                     const StopToken* stop);
 
  private:
-  void evaluate(TeamPool& pool, const Coalitions& fresh, std::int64_t rows_at_once, const StopToken* stop);
+  void evaluate(TeamPool& pool, const Coalitions& fresh, std::int64_t rows_at_once, const std::string& stage,
+                ProgressSink& sink, const StopToken* stop);
   struct Place {
     std::size_t chunk;
     std::int64_t column;
@@ -51,7 +55,7 @@ void place_rows(const CoalitionValues& from, std::int64_t begin, CoalitionValues
 }
 
 void PilotValues::evaluate(TeamPool& pool, const Coalitions& fresh, std::int64_t rows_at_once,
-                           const StopToken* stop) {
+                           const std::string& stage, ProgressSink& sink, const StopToken* stop) {
   const std::int64_t B = rows_.raw.rows(), G = values_.replicates();
   const Tensor masks = players_.masks(fresh);
   CoalitionValues& out = chunks_.emplace_back();
@@ -64,12 +68,13 @@ void PilotValues::evaluate(TeamPool& pool, const Coalitions& fresh, std::int64_t
                       rows_.numbers.subspan(static_cast<std::size_t>(r), static_cast<std::size_t>(n))},
                      masks, part, stop);
     place_rows(part, r, out);
+    sink.progress({stage, r + n, B, "row", {}});
   }
   for (std::int64_t c = 0; c < fresh.size(); ++c) place_[key(fresh, c)] = {chunks_.size() - 1, c};
 }
 
 CoalitionValues PilotValues::of(TeamPool& pool, const Coalitions& set, std::int64_t rows_at_once,
-                                const StopToken* stop) {
+                                ProgressSink& sink, const StopToken* stop) {
   Coalitions fresh;
   fresh.players = set.players;
   for (std::int64_t c = 2; c < set.size(); ++c) {
@@ -77,7 +82,8 @@ CoalitionValues PilotValues::of(TeamPool& pool, const Coalitions& set, std::int6
     fresh.member.insert(fresh.member.end(), set.row(c), set.row(c) + set.players);
     fresh.weight.push_back(0);
   }
-  if (fresh.size() > 0) evaluate(pool, fresh, rows_at_once, stop);
+  if (fresh.size() > 0)
+    evaluate(pool, fresh, rows_at_once, fmt::format("trying {} coalitions", set.size()), sink, stop);
   const std::int64_t B = rows_.raw.rows(), C = std::max<std::int64_t>(0, set.size() - 2),
                      G = values_.replicates();
   CoalitionValues out;
@@ -127,11 +133,12 @@ Coalitions Explainer::Impl::pilot(TeamPool& pool, ConstTensorView rows, Progress
   for (;; budget = std::min(2 * budget, options.most_coalitions)) {
     set_coalitions(Coalitions::make(M, strategy(), std::max(budget, 2 * M), options.seed));
     const std::int64_t C = coalitions->size();
-    sink.progress({"choosing coalitions", C, options.most_coalitions, "coalition", {}});
-    // A quarter of the limit for the values of one call; those kept are a few megabytes.
-    const std::int64_t at_once =
-        std::max<std::int64_t>(1, options.memory_limit / 4 / (8 * C * (2 + values.replicates())));
-    const Attributions result = attribute(pool, explicands, full, known.of(pool, *coalitions, at_once, stop));
+    // A quarter of the limit for the values of one call; those kept are a few megabytes. Few enough to show
+    // progress.
+    const std::int64_t at_once = std::clamp<std::int64_t>(
+        options.memory_limit / 4 / (8 * C * (2 + values.replicates())), 1, rows_together);
+    const Attributions result =
+        attribute(pool, explicands, full, known.of(pool, *coalitions, at_once, sink, stop));
     std::vector<double> total, sampling;
     for (std::int64_t r = 0; r < B; ++r) {
       total.push_back(relative_error(result, r, phi0, false));
@@ -161,7 +168,7 @@ Coalitions Explainer::Impl::pilot(TeamPool& pool, ConstTensorView rows, Progress
                                                       share(options.tolerance)));
       break;
     }
-    sink.log(LogLevel::debug, found);
+    sink.log(LogLevel::info, found);
   }
   return *coalitions;
 }

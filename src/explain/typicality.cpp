@@ -56,27 +56,35 @@ Typicality::Scores Typicality::score(TeamPool& pool, ConstTensorView raw) const 
   Scores out;
   out.unusual.assign(count, 0);
   out.outside.assign(count, 0);
-  out.outside_by_feature.assign(static_cast<std::size_t>(space_.features()), 0);
   for (std::int64_t r = 0; r < raw.rows(); r += block_rows) {
     const std::vector<double> some =
         densities(pool, space_, model_, raw.rows(r, std::min(block_rows, raw.rows() - r)));
     out.log_density.insert(out.log_density.end(), some.begin(), some.end());
   }
   for (std::size_t r = 0; r < count; ++r) out.unusual[r] = out.log_density[r] < threshold_;
+  each_outside(raw, [&](std::size_t row, std::size_t) { ++out.outside[row]; });
+  return out;
+}
+
+std::vector<std::int64_t> Typicality::count_outside(ConstTensorView raw) const {
+  std::vector<std::int64_t> out(static_cast<std::size_t>(space_.features()));
+  each_outside(raw, [&](std::size_t, std::size_t feature) { ++out[feature]; });
+  return out;
+}
+
+void Typicality::each_outside(ConstTensorView raw,
+                              const std::function<void(std::size_t, std::size_t)>& use) const {
+  const std::vector<std::string>& names = space_.input_names();
   for (std::size_t t = 0; t < space_.columns().size(); ++t) {
     const FeatureColumn& column = space_.columns()[t];
-    const auto& names = space_.input_names();
     const std::int64_t c = std::find(names.begin(), names.end(), column.name) - names.begin();
     // What was rounded to float32 on the way is not outside.
     const auto low = static_cast<float>(column.low), high = static_cast<float>(column.high);
-    for (std::size_t r = 0; r < count; ++r) {
-      const float value = raw.ptr<float>()[static_cast<std::int64_t>(r) * raw.row_stride() + c];
-      if (!(value < low) && !(value > high)) continue;
-      ++out.outside[r];
-      ++out.outside_by_feature[t];
+    for (std::int64_t r = 0; r < raw.rows(); ++r) {
+      const float value = raw.ptr<float>()[r * raw.row_stride() + c];
+      if (value < low || value > high) use(static_cast<std::size_t>(r), t);
     }
   }
-  return out;
 }
 
 }  // namespace emshap

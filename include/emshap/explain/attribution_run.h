@@ -80,11 +80,14 @@ struct ResultColumn {
 struct AttributionAbout {
   std::string method, target, unit, settings_hash;
   /// JSON objects; empty: left out.
-  std::string model_json, data_json, settings_json, comparison_json;
+  std::string model_json, data_json, settings_json;
   std::vector<std::string> warnings;
-  std::vector<std::int64_t> outside_by_feature;  ///< see Typicality::Scores; or empty
+  std::vector<std::int64_t> outside_by_feature;  ///< see Typicality::count_outside; or empty
   std::int64_t json_rows = 10000;  ///< up to so many rows stand in attributions.json; else in the CSV only
 };
+
+/// The settings' hash of the results that write_attributions left in `folder`; empty where there are none.
+EMSHAP_API std::string finished_attributions(const std::filesystem::path& folder);
 
 /// Writes attributions.csv, attributions.json and coalitions.json into `folder`, each atomically, the rows
 /// read from the log as they are written. Returns their names. Throws IoError (environment).

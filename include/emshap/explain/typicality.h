@@ -1,6 +1,7 @@
 #pragma once
 // Is a row like the training data? A model and its explanation say little about rows that are not.
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "emshap/core/context.h"
@@ -18,7 +19,6 @@ class EMSHAP_API Typicality {
     std::vector<double> log_density;    ///< (B): nat per value present; NaN for a row without a value
     std::vector<std::uint8_t> unusual;  ///< (B): 1 where log_density is below the threshold
     std::vector<std::int64_t> outside;  ///< (B): number of values outside the range of the training rows
-    std::vector<std::int64_t> outside_by_feature;  ///< (F): such values by feature
   };
 
   /// `background` (n, D) f32, raw; missing values are NaN. The threshold is the .1 % quantile of its rows'
@@ -30,8 +30,12 @@ class EMSHAP_API Typicality {
   const FeatureSpace& space() const { return space_; }
   /// raw (B, D) f32. Same bits for any cut of the rows. Throws DataError, see FeatureSpace::to_model.
   Scores score(TeamPool& pool, ConstTensorView raw) const;
+  /// (F): number of values outside the range of the training rows, by feature.
+  std::vector<std::int64_t> count_outside(ConstTensorView raw) const;
 
  private:
+  void each_outside(ConstTensorView raw,
+                    const std::function<void(std::size_t row, std::size_t feature)>& use) const;
   const FeatureSpace& space_;
   const EmshapModel& model_;
   double threshold_ = 0;

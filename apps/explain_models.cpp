@@ -1,0 +1,212 @@
+#include "explain_models.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "emshap/core/error.h"
+#include "emshap/data/csv.h"
+#include "emshap/data/npy.h"
+#include "emshap/data/split.h"
+#include "emshap/io/emshap_onnx.h"
+#include "emshap/io/power_onnx.h"
+#include "emshap/models/emshap_model.h"
+#include "emshap/report/evaluation.h"
+#include "emshap/train/checkpoint.h"
+#include "emshap/train/power_model.h"
+
+namespace emshap::app {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// These columns of a file.
+Table read_columns(const std::string& file, const std::vector<std::string>& columns) {
+  ColumnSelection selection;
+  selection.features = columns;
+  return read_csv(file, selection);
+}
+
+/// A network with its scaling, on rows whose columns may be in another order and more than it takes.
+class NetworkPredictor final : public Predictor {
+ public:
+  NetworkPredictor(Preprocessor scaler, std::unique_ptr<PowerPredictor> network,
+                   const std::vector<std::string>& columns, const std::string& source)
+      : scaler_(std::move(scaler)),
+        network_(std::move(network)),
+        inputs_(static_cast<std::int64_t>(columns.size())) {
+    for (const std::string& name : scaler_.features.input_names()) {
+      const auto at = std::find(columns.begin(), columns.end(), name);
+      if (at == columns.end())
+        throw ConfigError(
+            fmt::format("the model of {} takes the column {}, which the density model does not have{}",
+                        source, name, suggest_name(name, columns)));
+      from_.push_back(at - columns.begin());
+    }
+    same_ = scaler_.features.input_names() == columns;
+  }
+  std::int64_t inputs() const override { return inputs_; }
+  void predict(Context& ctx, ConstTensorView raw, TensorView y) const override {
+    if (same_) return io::predict_power(ctx, scaler_, *network_, raw, y);
+    const auto width = static_cast<std::int64_t>(from_.size());
+    Tensor x({raw.rows(), width});
+    for (std::int64_t r = 0; r < raw.rows(); ++r)
+      for (std::int64_t c = 0; c < width; ++c)
+        x.ptr<float>()[r * width + c] =
+            raw.ptr<float>()[r * raw.row_stride() + from_[static_cast<std::size_t>(c)]];
+    io::predict_power(ctx, scaler_, *network_, x, y);
+  }
+
+ private:
+  Preprocessor scaler_;
+  std::unique_ptr<PowerPredictor> network_;
+  std::int64_t inputs_;
+  std::vector<std::int64_t> from_;
+  bool same_ = true;
+};
+
+void load_density(const ModelChoice& choice, bool needed, ExplainModels& out) {
+  if (!choice.emshap.empty()) {
+    out.density = io::load_emshap_onnx(choice.emshap);
+    out.about["emshap"] = choice.emshap;
+    out.about["emshap_hash"] = hash_file(choice.emshap);
+  } else if (out.run && out.run->has(EmshapFiles::model)) {
+    out.density = load_emshap(*out.run);
+    out.about["emshap"] = choice.run;
+    out.about["emshap_hash"] = hash_file(out.run->path(EmshapFiles::checkpoint));
+  }
+  if (!out.density) {
+    if (!needed) return;
+    throw ConfigError(
+        out.run ? fmt::format("{} has no EmSHAP model, expected one (emshap_train emshap), --emshap FILE or "
+                              "another --method",
+                              choice.run)
+                : "there is no density model, expected --emshap FILE, --run RUN or another --method");
+  }
+  out.about["proposal"] = out.density->proposal;
+  if (choice.energy != "auto") {
+    if (choice.energy == "on" && out.density->model->energy() == nullptr)
+      throw ConfigError("--energy on: the density model has no energy network, expected auto or off");
+    out.density->model->use_energy(choice.energy == "on");
+  }
+  out.about["energy_used"] = out.density->model->energy_used() ? "true" : "false";
+}
+
+/// The columns of the rows: the density model's, or else those that f names, or else the user's.
+void choose_columns(const ModelChoice& choice, std::vector<std::string> of_model, ExplainModels& out) {
+  if (out.density) {
+    out.columns = out.density->space.input_names();
+  } else {
+    out.columns = choice.columns.empty() ? std::move(of_model) : choice.columns;
+  }
+}
+
+void load_own_onnx(const ModelChoice& choice, ExplainModels& out) {
+  io::OnnxPowerPredictor own = io::load_power_predictor(choice.model);
+  choose_columns(choice, own.preprocessor.features.input_names(), out);
+  out.target = own.info.target;
+  out.unit = own.info.target_unit;
+  out.f = std::make_unique<NetworkPredictor>(std::move(own.preprocessor),
+                                             std::make_unique<PowerPredictor>(std::move(own.predictor)),
+                                             out.columns, choice.model);
+}
+
+void load_f(const ModelChoice& choice, ExplainModels& out) {
+  if (!choice.model.empty()) {
+    out.about["model"] = choice.model;
+    out.about["model_hash"] = hash_file(choice.model);
+    return load_own_onnx(choice, out);
+  }
+  if (!out.run->has(PowerFiles::model))
+    throw ConfigError(fmt::format(
+        "{} has no power predictor to explain, expected one (emshap_train power) or --model FILE.onnx",
+        choice.run));
+  PowerModel model = load_power_model(*out.run);
+  const RunModel& entry = out.run->model(PowerFiles::model);
+  const auto unit = entry.notes.find("unit");
+  out.unit = unit == entry.notes.end() ? "" : unit->second;
+  out.target = model.target;
+  out.about["model"] = choice.run;
+  out.about["model_hash"] = hash_file(out.run->path(PowerFiles::checkpoint));
+  choose_columns(choice, model.scaler.features.input_names(), out);
+  out.f = std::make_unique<NetworkPredictor>(std::move(model.scaler), std::move(model.network), out.columns,
+                                             choice.run);
+}
+
+Tensor read_background(const std::string& file, const std::vector<std::string>& columns) {
+  if (fs::path(file).extension() != ".npy") {
+    const Table table = read_columns(file, columns);
+    return report::features_by_name(table, all_rows(table), columns);
+  }
+  Tensor rows = read_npy(file);
+  if (rows.dtype() != DType::f32 || rows.shape().rank() != 2 ||
+      rows.cols() != static_cast<std::int64_t>(columns.size()))
+    throw DataError(fmt::format("{}: expected float32 rows of the {} columns of the model, got shape {}",
+                                file, columns.size(), rows.shape().str()));
+  return rows;
+}
+
+void load_background(const ModelChoice& choice, ExplainModels& out) {
+  out.background_from = choice.background;
+  if (!choice.background.empty()) {
+    out.background = read_background(choice.background, out.columns);
+    return;
+  }
+  if (!out.run)
+    throw ConfigError(
+        "ONNX files hold no background rows; expected --background FILE with rows of the training data, or "
+        "--run RUN for its background");
+  // Columns of the two may stand in another order.
+  for (const auto& [model, name] : {std::pair{EmshapFiles::model, EmshapFiles::background},
+                                    std::pair{PowerFiles::model, PowerFiles::background}}) {
+    if (!out.run->has(model) || out.run->model(model).features != out.columns) continue;
+    out.background = read_background(out.run->verified(name).string(), out.columns);
+    out.background_from = out.run->path(name).string();
+    return;
+  }
+  throw ConfigError(fmt::format("{} has no background rows of these columns, expected --background FILE",
+                                out.run->folder().string()));
+}
+
+}  // namespace
+
+ExplainModels load_explain_models(const ModelChoice& choice, bool need_density, ProgressSink& sink) {
+  if (choice.run.empty() && choice.model.empty())
+    throw ConfigError("no model to explain; expected --run RUN or --model FILE.onnx");
+  ExplainModels out;
+  if (!choice.run.empty()) out.run = RunDirectory::open(choice.run);
+  load_density(choice, need_density, out);
+  load_f(choice, out);
+  load_background(choice, out);
+  std::int64_t incomplete = 0;
+  for (std::int64_t r = 0; r < out.background.rows(); ++r) {
+    const float* row = out.background.ptr<float>() + r * out.background.cols();
+    incomplete += std::any_of(row, row + out.background.cols(), [](float x) { return std::isnan(x); });
+  }
+  if (incomplete > 0)
+    sink.log(LogLevel::info, fmt::format("{} of {} background rows lack values and do not count for phi0",
+                                         incomplete, out.background.rows()));
+  return out;
+}
+
+Tensor training_rows(const ExplainModels& models, bool background_given, ProgressSink& sink) {
+  if (background_given || !models.run) return models.background.clone();
+  const RunDirectory& run = *models.run;
+  const RunModel& entry = run.model(run.has(EmshapFiles::model) ? EmshapFiles::model : PowerFiles::model);
+  try {
+    const Table table = read_columns(entry.data_path, models.columns);
+    if (table.provenance().data_hash == entry.data_hash) {
+      const Split split = read_split(run.verified(EmshapFiles::split), table);
+      return report::features_by_name(table, split.train, models.columns);
+    }
+  } catch (const Error&) {  // moved or changed: said below
+  }
+  sink.log(LogLevel::warning,
+           fmt::format("the training data {} of {} is not there as it was; baselines are fitted on its {} "
+                       "background rows",
+                       entry.data_path, run.folder().string(), models.background.rows()));
+  return models.background.clone();
+}
+
+}  // namespace emshap::app
