@@ -94,7 +94,7 @@ std::vector<double> swarm(const std::vector<double>& x, double low, double high,
 Chart importance_chart(const AttributionView& view) {
   Chart chart = player_bars(view, view.mean_absolute);
   chart.title = "Importance for " + title_of(view);
-  chart.note = "mean of |phi| over " + rows_text(view.rows);
+  chart.note = "mean of |phi| over " + rows_text(view.explained);
   chart.x.label = view.with_unit("mean |phi|");
   return chart;
 }

@@ -90,15 +90,19 @@ std::string numbers_table(const AttributionView& view) {
     return static_cast<double>(
         std::count_if(flags.begin(), flags.end(), [](std::uint8_t f) { return f != 0; }));
   };
-  if (!r.converged.empty())
+  const auto given = [&](const char* name) {
+    return std::any_of(q.numbers.begin(), q.numbers.end(),
+                       [&](const QualityNumber& n) { return n.name == name; });
+  };
+  if (!r.converged.empty() && !given("rows converged") && !given("rows not converged"))
     add_share(rows, "rows converged", count(r.converged), all,
               q.tolerance > 0 ? "largest standard error below " + percent_markup(q.tolerance) +
                                     " of the row's range of phi"
                               : std::string("standard errors below the tolerance"));
-  if (!r.unusual.empty())
+  if (!r.unusual.empty() && !given("unusual rows"))
     add_share(rows, "unusual rows", count(r.unusual), all,
               "far outside the training data: neither the model nor the density was trained for them");
-  if (!r.missing.empty())
+  if (!r.missing.empty() && !given("rows with missing values"))
     add_share(rows, "rows with missing values", count(r.missing), all,
               "missing values are unknown in every coalition; their phi is 0");
   if (q.drawn > 0)

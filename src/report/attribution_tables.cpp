@@ -54,9 +54,10 @@ double mean_error(const AttributionView& view, std::size_t player) {
 std::string importance_table(const AttributionView& view) {
   const AttributionReport& r = view.report;
   const std::string unit = r.unit.empty() ? "" : " (" + escape_markup(r.unit) + ")";
-  std::vector<std::string> head{"feature", "mean |phi|" + unit, "share", "mean phi" + unit};
+  const std::string of_shown = view.explained > view.rows ? " of rows shown" : "";
+  std::vector<std::string> head{"feature", "mean |phi|" + unit, "share", "mean phi" + unit + of_shown};
   const bool errors = !r.standard_error.empty();
-  if (errors) head.push_back("mean standard error" + unit);
+  if (errors) head.push_back("mean standard error" + unit + of_shown);
   if (!r.sage.empty())
     head.push_back("SAGE" + (r.sage_unit.empty() ? "" : " (" + escape_markup(r.sage_unit) + ")"));
   double total = 0;

@@ -1,6 +1,7 @@
 #include "report/attribution_view.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -18,6 +19,32 @@ void check(const char* what, std::size_t got, std::size_t expected, bool may_be_
   if (got == expected || (may_be_empty && got == 0)) return;
   throw ShapeError(fmt::format("attribution report: {} has {} entries, expected {}{}", what, got, expected,
                                may_be_empty && expected != 0 ? " or none" : ""));
+}
+
+/// How many units of these times make a second where all are dates of 2000 to 2099; 0 otherwise.
+double units_per_second(const std::vector<double>& time) {
+  constexpr double from = 946684800, to = 4102444800;  // seconds since 1970
+  for (const double unit : {1., 1e3, 1e6, 1e9}) {
+    bool all = true, any = false;
+    for (const double t : time) {
+      if (!std::isfinite(t)) continue;
+      any = true;
+      all = all && t >= from * unit && t < to * unit;
+    }
+    if (any && all) return unit;
+  }
+  return 0;
+}
+
+std::string date_text(double since_1970, bool with_seconds) {
+  const auto second = static_cast<std::int64_t>(std::floor(since_1970));
+  const std::chrono::sys_days day{std::chrono::days(second / 86400)};
+  const std::chrono::year_month_day date{day};
+  const std::int64_t rest = second % 86400;
+  std::string out = fmt::format("{:04}-{:02}-{:02} {:02}:{:02}", static_cast<int>(date.year()),
+                                static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
+                                rest / 3600, rest / 60 % 60);
+  return with_seconds ? out + fmt::format(":{:02}", rest % 60) : out;
 }
 
 std::string or_no_name(const std::string& name) {
@@ -55,6 +82,12 @@ AttributionView::AttributionView(const AttributionReport& r, const AttributionRe
     if (row < 0 || row >= static_cast<std::int64_t>(rows))
       throw ShapeError(fmt::format("attribution report: a waterfall of row {} is asked for, expected 0..{}",
                                    row, rows - 1));
+
+  explained = static_cast<std::size_t>(std::max(r.explained, r.rows()));
+  per_second_ = units_per_second(r.time);
+  if (per_second_ > 0)
+    for (const double t : r.time)
+      seconds_ = seconds_ || (std::isfinite(t) && std::fmod(std::floor(t / per_second_), 60) != 0);
 
   mean_absolute = r.mean_absolute;
   if (mean_absolute.empty())
@@ -129,7 +162,10 @@ std::string AttributionView::label(std::size_t row) const {
 
 std::string AttributionView::time_label(std::size_t row) const {
   if (!report.time_labels.empty()) return printable(report.time_labels[row]);
-  return report.time.empty() ? label(row) : fmt::format("{:.12g}", report.time[row]);
+  if (report.time.empty()) return label(row);
+  const double t = report.time[row];
+  if (!std::isfinite(t)) return number_text(t);
+  return per_second_ > 0 ? date_text(t / per_second_, seconds_) : fmt::format("{:.15g}", t);
 }
 
 std::string AttributionView::value_text(std::size_t row, std::size_t column) const {

@@ -22,7 +22,8 @@ class EMSHAP_API AttributionView {
   std::size_t shown = 0;  ///< first entries of `order` with a place of their own; the rest are "others"
   /// Decimals of phi and of predictions, the same in all pictures and tables so that sums can be checked.
   int decimals = 2;
-  double scale = 0;  ///< 90th percentile of the rows' largest |phi|, for colours
+  double scale = 0;           ///< 90th percentile of the rows' largest |phi|, for colours
+  std::size_t explained = 0;  ///< rows behind the importance, at least n
   std::size_t others() const { return players - shown; }
 
   double phi(std::size_t row, std::size_t player) const { return report.phi[row * players + player]; }
@@ -50,6 +51,8 @@ class EMSHAP_API AttributionView {
 
  private:
   std::vector<std::vector<std::size_t>> columns_of_;  ///< (M)
+  double per_second_ = 0;                             ///< units of `time` in a second; 0: times are no dates
+  bool seconds_ = false;                              ///< some times are not full minutes
 };
 
 }  // namespace emshap::report

@@ -141,6 +141,17 @@ TEST_CASE("rows over time are one node's, in order, and long series are averaged
   for (const std::string& name : binned.column_names) labels += name.empty() ? 0U : 1U;
   CHECK(labels <= 12);
 
+  // Times without labels: dates where they can be dates, numbers otherwise.
+  r.time_labels.clear();
+  for (const double unit : {1., 1e3, 1e6, 1e9}) {
+    for (std::size_t i = 0; i < 20; ++i) r.time[i] = unit * (1772323200 + 60 * static_cast<double>(i));
+    CHECK(AttributionView(r, plain).time_label(0) == "2026-03-01 00:00");
+    r.time[3] += 5 * unit;
+    CHECK(AttributionView(r, plain).time_label(3) == "2026-03-01 00:03:05");
+    r.time[2] = 17;
+    CHECK(AttributionView(r, plain).time_label(2) == "17");
+  }
+
   r.time.clear();
   CHECK(rows_over_time(AttributionView(r, plain)).empty());
 }

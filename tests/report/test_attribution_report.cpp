@@ -275,6 +275,20 @@ TEST_CASE("groups of columns are players too") {
   CHECK(w.html.text.find("Standard errors are not known") != std::string::npos);
 }
 
+TEST_CASE("a report that shows a part of the rows says so") {
+  AttributionReport r = full_attributions(20, 2);
+  r.explained = 5000;
+  r.missing.clear();
+  r.quality.numbers = {{"unusual rows", "31 of 5,000", ""}, {"rows not converged", "7 of 5,000", ""}};
+  const TemporaryFolder folder;
+  const auto html = read_html(write_attribution_report(r, folder.path(), nullptr).html);
+  CHECK(html.text.find("5,000rows explained") != std::string::npos);
+  CHECK(html.text.find("20of them shown here") != std::string::npos);
+  CHECK(html.has_cell("31 of 5,000"));
+  CHECK_FALSE(html.has_cell("1 of 20 (5 %)"));  // what it would have counted itself
+  CHECK_FALSE(html.has_cell("rows converged"));
+}
+
 TEST_CASE("without gnuplot the page says so and keeps its numbers") {
   const TemporaryFolder folder;
   test::RecordingSink sink;

@@ -41,7 +41,9 @@ struct AttributionQuality {
   std::vector<CoverageShare> coverage;  ///< of the density model's conditional distributions
   std::optional<Estimate> energy_gain;  ///< nat per unknown feature
   double tolerance = 0;                 ///< of `converged`, as a share of max phi - min phi; 0: not used
-  std::vector<QualityNumber> numbers;   ///< MSEv of this run, ridge, ...
+  /// MSEv of this run, ridge, ... An entry "unusual rows", "rows with missing values", "rows converged" or
+  /// "rows not converged" takes the place of what the report would count itself.
+  std::vector<QualityNumber> numbers;
 };
 
 /// A name and its value, both shown as they are.
@@ -62,15 +64,17 @@ struct AttributionReport {
                                                      ///< column, empty for numeric ones; or empty
 
   double phi0 = 0;
-  std::vector<double> values;            ///< (n, D) raw values, NaN where missing; or empty
-  std::vector<double> phi;               ///< (n, M); phi0 + sum_j phi_j = prediction
-  std::vector<double> standard_error;    ///< (n, M), NaN where not known; or empty
-  std::vector<double> prediction;        ///< (n)
-  std::vector<double> actual;            ///< (n), NaN where not known; or empty
-  std::vector<std::string> labels;       ///< (n) or empty: "row 0", ...
-  std::vector<double> time;              ///< (n): orders the rows of a node; or empty
-  std::vector<std::string> time_labels;  ///< (n) or empty: the numbers of `time`
-  std::vector<std::string> node;         ///< (n) or empty: all rows are one node's
+  std::vector<double> values;          ///< (n, D) raw values, NaN where missing; or empty
+  std::vector<double> phi;             ///< (n, M); phi0 + sum_j phi_j = prediction
+  std::vector<double> standard_error;  ///< (n, M), NaN where not known; or empty
+  std::vector<double> prediction;      ///< (n)
+  std::vector<double> actual;          ///< (n), NaN where not known; or empty
+  std::vector<std::string> labels;     ///< (n) or empty: "row 0", ...
+  std::vector<double> time;            ///< (n): orders the rows of a node; or empty
+  /// (n), or empty: the numbers of `time`, as UTC dates where all of them are seconds, milli-, micro- or
+  /// nanoseconds since 1970 of the years 2000 to 2099.
+  std::vector<std::string> time_labels;
+  std::vector<std::string> node;  ///< (n) or empty: all rows are one node's
 
   // Flags (n): 1 where true; or empty.
   std::vector<std::uint8_t> missing;    ///< values are missing
@@ -82,6 +86,7 @@ struct AttributionReport {
   std::vector<double> mean_absolute;  ///< (M), or empty: computed from phi
   std::vector<double> sage;           ///< (M) or empty
   std::string sage_unit;              ///< "W²", ...; may be empty
+  std::int64_t explained = 0;  ///< rows behind mean_absolute and sage, of which the report shows n; 0: n
   AttributionQuality quality;
   std::vector<NamedText> settings;    ///< method, budget, draws, seed, ...
   std::vector<NamedText> provenance;  ///< data file and hash, model, versions, time of the run, ...
