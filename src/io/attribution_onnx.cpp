@@ -314,31 +314,13 @@ void add_metadata(GraphBuilder& graph, const AttributionSettings& settings, cons
   for (const auto& [key, value] : info.more) graph.metadata(key, value);
 }
 
-std::unique_ptr<ValueFunction> values_of(const AttributionSettings& settings) {
-  return drawn_values("emshap", settings.emshap.space, *settings.emshap.model, settings.f, settings.draws);
-}
-
 }  // namespace
-
-AttributionOutputs attribution_outputs(TeamPool& pool, const AttributionSettings& settings,
-                                       ConstTensorView x) {
-  const std::unique_ptr<ValueFunction> values = values_of(settings);
-  Explainer explainer(*values, settings.f, settings.players, settings.background, {}, pool);
-  explainer.use_coalitions(settings.coalitions);
-  Attributions found = explainer.explain(pool, {.raw = x, .numbers = {}});
-  AttributionOutputs out;
-  out.phi = std::move(found.phi);
-  out.standard_error = std::move(found.standard_error);
-  out.prediction = Tensor({x.rows(), 1}, DType::f64);
-  std::copy(found.prediction.begin(), found.prediction.end(), out.prediction.ptr<double>());
-  out.phi0 = explainer.phi0();
-  return out;
-}
 
 std::string attribution_onnx(TeamPool& pool, const AttributionSettings& settings,
                              const AttributionOnnxInfo& info) {
   check(settings);
-  const std::unique_ptr<ValueFunction> values = values_of(settings);
+  const std::unique_ptr<ValueFunction> values =
+      drawn_values("emshap", settings.emshap.space, *settings.emshap.model, settings.f, settings.draws);
   const Explainer explainer(*values, settings.f, settings.players, settings.background, {}, pool);
   const std::int64_t D = settings.emshap.space.inputs(), M = settings.players.size();
 
@@ -358,8 +340,9 @@ std::string attribution_onnx(TeamPool& pool, const AttributionSettings& settings
   const Writer::Outputs found = writer.write(graph, raw);
   const auto poisoned = [&](const GraphValue& value) { return graph.op("Add", {value, poison}); };
   const GraphValue phi0 = graph.op(
-      "Expand", {graph.constant("expectation", {1, 1}, std::vector<float>{static_cast<float>(explainer.phi0())}),
-                 shape_with_rows_of(graph, x, {1})});
+      "Expand",
+      {graph.constant("expectation", {1, 1}, std::vector<float>{static_cast<float>(explainer.phi0())}),
+       shape_with_rows_of(graph, x, {1})});
   graph.output(poisoned(found.phi), "phi", GraphType::f32, {"batch", M});
   graph.output(phi0, "phi0", GraphType::f32, {"batch", 1});
   graph.output(poisoned(found.prediction), "prediction", GraphType::f32, {"batch", 1});

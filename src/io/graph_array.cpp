@@ -88,6 +88,12 @@ std::vector<std::int64_t> joined(const std::vector<std::int64_t>& a, const std::
 
 Array broadcast(std::int32_t type, const Array& a, const Array& b,
                 const std::function<double(double, double)>& f) {
+  if (a.dims == b.dims || b.dims.empty()) {
+    Array out{type, a.dims, a.v};
+    for (std::size_t i = 0; i < out.v.size(); ++i) out.v[i] = f(a.v[i], b.v[b.dims.empty() ? 0 : i]);
+    out.round();
+    return out;
+  }
   return broadcast(type, a, b, Array{type, {}, {0}}, [&](double x, double y, double) { return f(x, y); });
 }
 
@@ -105,21 +111,27 @@ Array broadcast(std::int32_t type, const Array& a, const Array& b, const Array& 
 }
 
 Array product(const Array& a, const Array& b) {
-  if (b.rank() != 2 || a.rank() < 1 || a.dims.back() != b.dims[0])
+  const bool batched = b.rank() > 2;
+  bool fits =
+      b.rank() >= 2 && a.rank() >= (batched ? b.rank() : 1) && a.dims.back() == b.dims[b.dims.size() - 2];
+  if (fits && batched)
+    fits = a.rank() == b.rank() && std::equal(a.dims.begin(), a.dims.end() - 2, b.dims.begin());
+  if (!fits)
     throw IoError(fmt::format("a product of shapes ({}) and ({}) is not supported", fmt::join(a.dims, ", "),
                               fmt::join(b.dims, ", ")));
-  const std::int64_t inner = b.dims[0], columns = b.dims[1];
+  const std::int64_t inner = a.dims.back(), columns = b.dims.back();
   std::vector<std::int64_t> dims = a.dims;
   dims.back() = columns;
   Array out = Array::zeros(a.type, dims);
   const std::int64_t rows = inner == 0 ? 0 : a.elements() / inner;
-  for (std::int64_t r = 0; r < rows; ++r)
-    for (std::int64_t i = 0; i < inner; ++i) {
-      const double left = a.v[static_cast<std::size_t>(r * inner + i)];
-      for (std::int64_t c = 0; c < columns; ++c)
-        out.v[static_cast<std::size_t>(r * columns + c)] +=
-            left * b.v[static_cast<std::size_t>(i * columns + c)];
-    }
+  const std::int64_t of_matrix = batched ? a.dims[a.dims.size() - 2] : std::max<std::int64_t>(rows, 1);
+  for (std::int64_t r = 0; r < rows; ++r) {
+    const double* left = a.v.data() + r * inner;
+    const double* right = b.v.data() + r / of_matrix * inner * columns;
+    double* to = out.v.data() + r * columns;
+    for (std::int64_t i = 0; i < inner; ++i)
+      for (std::int64_t c = 0; c < columns; ++c) to[c] += left[i] * right[i * columns + c];
+  }
   out.round();
   return out;
 }

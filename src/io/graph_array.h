@@ -39,7 +39,7 @@ Array broadcast(std::int32_t type, const Array& a, const Array& b, const Array& 
 /// Shapes joined by broadcasting.
 std::vector<std::int64_t> joined(const std::vector<std::int64_t>& a, const std::vector<std::int64_t>& b);
 
-/// a (..., m, k) times b (k, n).
+/// a (..., m, k) times b (k, n), or times b (..., k, n) with the same leading extents.
 Array product(const Array& a, const Array& b);
 Array transposed(const Array& a, const std::vector<std::int64_t>& perm);
 /// Entries of `a` along an axis.

@@ -15,6 +15,7 @@
 // "players" (JSON: names), "player_columns" (JSON: raw columns of each), "coalitions" (how many), "strategy",
 // "coalitions_hash", "draws", "replicates", "orders", "seed", "energy_used", "proposal",
 // "feature_space_hash", "weights_hash", and what the caller adds.
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <string>
@@ -27,6 +28,7 @@
 #include "emshap/explain/coalitions.h"
 #include "emshap/explain/drawn_values.h"
 #include "emshap/explain/players.h"
+#include "emshap/io/onnx_model.h"
 #include "emshap/models/power_predictor.h"
 #include "emshap/models/predictor.h"
 #include "emshap/train/fitted_emshap.h"
@@ -73,5 +75,22 @@ EMSHAP_API AttributionOutputs attribution_outputs(TeamPool& pool, const Attribut
 /// for a parameter that is not finite.
 EMSHAP_API std::string attribution_onnx(TeamPool& pool, const AttributionSettings& settings,
                                         const AttributionOnnxInfo& info);
+
+/// Runs the file's graph (onnx_run.h) on complete raw rows x (B, D), B >= 1, and compares with
+/// attribution_outputs: the largest |a - b| / (max phi - min phi of the row) of phi, phi0 and prediction; of
+/// standard errors |a - b| / (max phi - min phi + 10 b). Throws QualityError above `limit`, naming row and
+/// output.
+EMSHAP_API double verify_attribution(TeamPool& pool, const OnnxModel& file,
+                                     const AttributionSettings& settings, ConstTensorView x,
+                                     double limit = 1e-4);
+
+/// Makes the file, verifies it on the raw rows x (B, D), of which complete ones count, and only then writes
+/// it, atomically. Our interpreter is slow: where the settings ask for more than 2 M + 64 coalitions or 16
+/// draws, what is verified is the same graph with so many; scripts/verify_onnx.py runs all of the file in
+/// ONNX Runtime. Returns the largest deviation. Throws as attribution_onnx and verify_attribution do, IoError
+/// (environment) when it cannot be written.
+EMSHAP_API double export_attribution(TeamPool& pool, const std::filesystem::path& path,
+                                     const AttributionSettings& settings, const AttributionOnnxInfo& info,
+                                     ConstTensorView x);
 
 }  // namespace emshap::io

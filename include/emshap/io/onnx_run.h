@@ -10,8 +10,9 @@
 namespace emshap::io {
 
 /// The float32 outputs by name from float32 inputs by name, all on the CPU. Knows the operators that emshap's
-/// exports use, without Scan, Loop and If. Throws IoError (data) naming the node for an operator it does not
-/// know or values that do not fit, ConfigError for a missing input.
+/// exports use, Scan among them, and some that other models have; without Loop and If. Throws IoError (data)
+/// naming the node for an operator it does not know or values that do not fit, ConfigError for a missing
+/// input.
 EMSHAP_API std::map<std::string, Tensor> run_onnx(const OnnxModel& model,
                                                   const std::map<std::string, ConstTensorView>& inputs);
 
