@@ -257,4 +257,24 @@ Chart effective_chart(const AttributionView& view) {
   return chart;
 }
 
+Chart comparison_chart(const AttributionView& view) {
+  const std::vector<ComparedMethod>& methods = view.report.quality.comparison;
+  const std::string own = short_text(methods.at(0).name, name_width);
+  Chart chart;
+  chart.title = "MSEv compared with " + own;
+  chart.note = "whiskers: two standard errors (paired); right of 0 is worse than " + own;
+  chart.x.label = view.report.unit.empty()
+                      ? "difference of MSEv"
+                      : fmt::format("difference of MSEv ({}\xC2\xB2)", short_text(view.report.unit, 20));
+  Series bars{"", Style::bars, {}, {}};
+  for (std::size_t i = 1; i < methods.size(); ++i) {
+    chart.categories.push_back(short_text(methods[i].name, name_width));
+    bars.x.push_back(methods[i].difference.value);
+    bars.error.push_back(2 * methods[i].difference.standard_error);
+    bars.labels.push_back(number_text(methods[i].difference.value));
+  }
+  chart.series.push_back(std::move(bars));
+  return chart;
+}
+
 }  // namespace emshap::report

@@ -36,5 +36,7 @@ HeatMap time_map(const AttributionView& view, const std::vector<std::size_t>& ro
 Chart time_chart(const AttributionView& view, const std::vector<std::size_t>& rows);
 
 Chart effective_chart(const AttributionView& view);
+/// MSEv of the other methods minus that of the report's own.
+Chart comparison_chart(const AttributionView& view);
 
 }  // namespace emshap::report

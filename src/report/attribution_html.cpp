@@ -137,7 +137,9 @@ std::string attribution_page(const AttributionView& view, const std::vector<Pict
   std::string head = fmt::format(
       "<!DOCTYPE html>\n<html xmlns=\"http://www.w3.org/1999/xhtml\" lang=\"en\">\n<head>\n"
       "<meta charset=\"utf-8\"/>\n<meta name=\"viewport\" content=\"width=device-width, "
-      "initial-scale=1\"/>\n<meta name=\"generator\" content=\"emshap {}\"/>\n<title>{}</title>\n"
+      "initial-scale=1\"/>\n<meta http-equiv=\"Content-Security-Policy\" content=\"default-src "
+      "&#39;none&#39;; style-src &#39;unsafe-inline&#39;; script-src &#39;unsafe-inline&#39;\"/>\n<meta "
+      "name=\"generator\" content=\"emshap {}\"/>\n<title>{}</title>\n"
       "<style>\n{}</style>\n</head>\n<body>\n",
       escape_markup(version()), title, page_style);
 
@@ -157,8 +159,7 @@ std::string attribution_page(const AttributionView& view, const std::vector<Pict
   body += section("rows-explained", "Single rows", figures(pictures, Part::waterfall));
   body += section("time", "Over time", figures(pictures, Part::time));
   body += section("rows", "All rows", rows_table(view));
-  body +=
-      section("quality", "Can this be trusted?", quality_section(view, figures(pictures, Part::effective)));
+  body += section("quality", "Can this be trusted?", quality_section(view, figures(pictures, Part::quality)));
   std::string origin;
   if (!r.settings.empty()) origin += "<h3>Settings</h3>\n" + named_table(r.settings);
   if (!r.provenance.empty()) origin += "<h3>Data, model and program</h3>\n" + named_table(r.provenance);

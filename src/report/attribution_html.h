@@ -10,7 +10,7 @@ namespace emshap::report {
 
 /// One picture: which part of the page it belongs to, its title for readers of the page, and its SVG.
 struct Picture {
-  enum class Part : std::uint8_t { importance, beeswarm, dependence, waterfall, time, effective } part;
+  enum class Part : std::uint8_t { importance, beeswarm, dependence, waterfall, time, quality } part;
   std::string title, svg;
 };
 

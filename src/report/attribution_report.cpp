@@ -65,7 +65,8 @@ void draw(const AttributionView& view, Album& album) {
   }
   const bool sizes =
       std::any_of(r.effective_min.begin(), r.effective_min.end(), [](double v) { return std::isfinite(v); });
-  if (view.rows >= 10 && sizes) album.add(Part::effective, "effective_sample_size", effective_chart(view));
+  if (view.rows >= 10 && sizes) album.add(Part::quality, "effective_sample_size", effective_chart(view));
+  if (r.quality.comparison.size() > 1) album.add(Part::quality, "comparison", comparison_chart(view));
 }
 
 }  // namespace

@@ -15,6 +15,8 @@
 namespace emshap::report {
 namespace {
 
+constexpr std::int64_t unit_width = 20;
+
 void check(const char* what, std::size_t got, std::size_t expected, bool may_be_empty = true) {
   if (got == expected || (may_be_empty && got == 0)) return;
   throw ShapeError(fmt::format("attribution report: {} has {} entries, expected {}{}", what, got, expected,
@@ -189,11 +191,11 @@ std::string AttributionView::others_text() const {
 }
 
 std::string AttributionView::with_unit(const std::string& name) const {
-  return report.unit.empty() ? name : fmt::format("{} ({})", name, printable(report.unit));
+  return report.unit.empty() ? name : fmt::format("{} ({})", name, short_text(report.unit, unit_width));
 }
 
 std::string AttributionView::in_unit(const std::string& number) const {
-  return report.unit.empty() ? number : number + " " + printable(report.unit);
+  return report.unit.empty() ? number : number + " " + short_text(report.unit, unit_width);
 }
 
 std::string AttributionView::target() const {

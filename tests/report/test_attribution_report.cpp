@@ -63,8 +63,8 @@ TEST_CASE("a full report has every picture, inside the page and beside it") {
   const Written w(full_attributions(60, 4), options);
   CHECK(w.sink.warnings.empty());
   check_sound(w.html);
-  CHECK(w.files.pictures.size() == 13);
-  CHECK(w.html.elements.at("svg") == 13);
+  CHECK(w.files.pictures.size() == 14);
+  CHECK(w.html.elements.at("svg") == 14);
   for (const char* id :
        {"importance", "effects", "dependence", "rows-explained", "time", "rows", "quality", "origin"})
     CHECK(w.html.has_id(id));
