@@ -10,6 +10,7 @@
 #include "emshap/data/npy.h"
 #include "emshap/data/split.h"
 #include "emshap/io/emshap_onnx.h"
+#include "emshap/io/onnx_predictor.h"
 #include "emshap/io/power_onnx.h"
 #include "emshap/models/emshap_model.h"
 #include "emshap/report/evaluation.h"
@@ -112,11 +113,30 @@ void load_own_onnx(const ModelChoice& choice, ExplainModels& out) {
                                              out.columns, choice.model);
 }
 
+void load_foreign(const ModelChoice& choice, ExplainModels& out) {
+  io::OnnxPredictorOptions options;
+  options.output = choice.output;
+  options.class_name = choice.class_name;
+  if (out.density) options.columns = out.density->space.input_names();
+  if (!choice.columns.empty()) options.columns = choice.columns;
+  auto f = std::make_unique<io::OnnxPredictor>(io::OnnxPredictor::load(choice.model, options));
+  choose_columns(choice, f->columns(), out);
+  if (out.columns.empty())
+    throw ConfigError(fmt::format("{} does not name its {} columns, expected --features with their names",
+                                  choice.model, f->inputs()));
+  out.target = f->target();
+  out.about["output"] = f->target();
+  out.f = std::move(f);
+}
+
 void load_f(const ModelChoice& choice, ExplainModels& out) {
   if (!choice.model.empty()) {
     out.about["model"] = choice.model;
     out.about["model_hash"] = hash_file(choice.model);
-    return load_own_onnx(choice, out);
+    const io::OnnxModel file = io::OnnxModel::load(choice.model);
+    const auto kind = file.metadata().find("model");
+    const bool own = kind != file.metadata().end() && kind->second == "power_predictor";
+    return own ? load_own_onnx(choice, out) : load_foreign(choice, out);
   }
   if (!out.run->has(PowerFiles::model))
     throw ConfigError(fmt::format(
