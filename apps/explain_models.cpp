@@ -10,6 +10,7 @@
 #include "emshap/data/npy.h"
 #include "emshap/data/split.h"
 #include "emshap/io/emshap_onnx.h"
+#include "emshap/io/onnx_model.h"
 #include "emshap/io/onnx_predictor.h"
 #include "emshap/io/power_onnx.h"
 #include "emshap/models/emshap_model.h"
@@ -129,13 +130,22 @@ void load_foreign(const ModelChoice& choice, ExplainModels& out) {
   out.f = std::move(f);
 }
 
+/// A power predictor of ours; whatever cannot be read here is for the other reader, which knows more files.
+bool is_own(const std::string& path) {
+  try {
+    const io::OnnxModel file = io::OnnxModel::load(path);
+    const auto kind = file.metadata().find("model");
+    return kind != file.metadata().end() && kind->second == "power_predictor";
+  } catch (const IoError&) {
+    return false;
+  }
+}
+
 void load_f(const ModelChoice& choice, ExplainModels& out) {
   if (!choice.model.empty()) {
     out.about["model"] = choice.model;
     out.about["model_hash"] = hash_file(choice.model);
-    const io::OnnxModel file = io::OnnxModel::load(choice.model);
-    const auto kind = file.metadata().find("model");
-    const bool own = kind != file.metadata().end() && kind->second == "power_predictor";
+    const bool own = is_own(choice.model);
     return own ? load_own_onnx(choice, out) : load_foreign(choice, out);
   }
   if (!out.run->has(PowerFiles::model))

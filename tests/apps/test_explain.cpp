@@ -16,6 +16,7 @@
 #include "emshap/core/random.h"
 #include "emshap/data/csv.h"
 #include "emshap/io/emshap_onnx.h"
+#include "emshap/io/graph_builder.h"
 #include "emshap/io/power_onnx.h"
 #include "emshap/train/emshap.h"
 #include "emshap/train/power.h"
@@ -118,6 +119,16 @@ void check_refused(const Finished& f, int exit_code, const Words& parts) {
 
 Json json(const std::string& folder) {
   return Json::parse(read_file(workspace() / folder / "attributions.json"));
+}
+
+/// A model of another program: y = x w + bias.
+void write_linear(const std::string& name, const std::vector<float>& w, float bias) {
+  const auto D = static_cast<std::int64_t>(w.size());
+  io::GraphBuilder graph("linear");
+  const GraphValue x = graph.input("x", GraphType::f32, {"batch", D});
+  const GraphValue product = graph.op("MatMul", {x, graph.constant("w", {D, 1}, std::span<const float>(w))});
+  graph.output(graph.op("Add", {product, graph.scalar(bias)}), "y", GraphType::f32, {"batch", 1});
+  write_file_atomically(workspace() / name, graph.bytes());
 }
 
 using Line = std::map<std::string, std::string>;
@@ -256,6 +267,74 @@ TEST_CASE("explain: interrupted and killed runs are continued to the same files"
   CHECK(complete.exit_code == 0);
   CHECK(complete.out.find("complete") != std::string::npos);
   check_refused(explain(with_out("stopped"), {"--quiet"}), 2, {"holds results", "--overwrite"});
+}
+
+TEST_CASE("explain: models of other programs, wide, narrow, constant and of one column") {
+  write_linear("linear.onnx", {1, -2, .5, 3, 4}, 10);
+  const Words density{"--emshap",     "run/emshap_model.onnx",
+                      "--background", "run/emshap_background.npy",
+                      "--data",       "newer.csv",
+                      "--rows",       "1:5"};
+  const auto with_density = [&](const std::string& model, const std::string& out) {
+    Words words{"--model", model, "--out", out};
+    words.insert(words.end(), density.begin(), density.end());
+    return explain(words);
+  };
+  Finished f = with_density("linear.onnx", "linear");
+  REQUIRE_MESSAGE(f.exit_code == 0, f.err);
+  for (const Line& line : csv("linear")) {
+    double sum = std::stod(line.at("phi0"));
+    for (const char* player : {"phi:a", "phi:b", "phi:c", "phi:d"}) sum += std::stod(line.at(player));
+    CHECK(std::abs(sum - std::stod(line.at("prediction"))) < 1e-10);
+  }
+  CHECK(json("linear")["target"] == "y");
+
+  write_linear("narrow.onnx", {1, -2, .5, 3}, 10);
+  check_refused(with_density("narrow.onnx", "narrow"), 2, {"narrow.onnx", "4", "5"});
+  write_file_atomically(workspace() / "broken.onnx", "not a model");
+  check_refused(with_density("broken.onnx", "broken"), 3, {"broken.onnx"});
+
+  write_linear("constant.onnx", {0, 0, 0, 0, 0}, 7);
+  f = with_density("constant.onnx", "constant");
+  REQUIRE_MESSAGE(f.exit_code == 0, f.err);
+  CHECK(f.err.find("nothing to attribute") != std::string::npos);
+  for (const Line& line : csv("constant")) {
+    CHECK(std::abs(std::stod(line.at("phi:a"))) < 1e-6);
+    CHECK(line.at("prediction") == "7");
+    CHECK(line.at("flags").find("not_converged") == std::string::npos);
+  }
+
+  write_linear("one.onnx", {2}, 1);
+  const Words one{"--model", "one.onnx",  "--method", "gaussian", "--background", "hosts.csv",
+                  "--data",  "newer.csv", "--rows",   "0:3",      "--out",        "one_column"};
+  check_refused(explain(one), 2, {"--features"});
+  Words named = one;
+  named.insert(named.end(), {"--features", "a"});
+  f = explain(named);
+  REQUIRE_MESSAGE(f.exit_code == 0, f.err);
+  for (const Line& line : csv("one_column"))
+    CHECK(std::stod(line.at("phi:a")) ==
+          doctest::Approx(std::stod(line.at("prediction")) - std::stod(line.at("phi0"))).epsilon(1e-12));
+}
+
+TEST_CASE("explain: all of many coalitions are announced") {
+  std::string header, text;
+  std::vector<float> weights;
+  for (int c = 0; c < 11; ++c) {
+    header += (c > 0 ? ",x" : "x") + std::to_string(c);
+    weights.push_back(static_cast<float>(c));
+  }
+  for (int r = 0; r < 12; ++r)
+    for (int c = 0; c < 11; ++c)
+      text += std::to_string((r * 7 + c * c) % 5 + .25 * r) + (c < 10 ? "," : "\n");
+  write_file_atomically(workspace() / "eleven.csv", header + "\n" + text);
+  write_linear("eleven.onnx", weights, 0);
+  const Finished f = explain({"--model", "eleven.onnx", "--method", "independence", "--background",
+                              "eleven.csv", "--data", "eleven.csv", "--rows", "0:2", "--strategy", "exact",
+                              "--features", header, "--out", "eleven"});
+  REQUIRE_MESSAGE(f.exit_code == 0, f.err);
+  CHECK(f.err.find("all 2048 coalitions of 11 players") != std::string::npos);
+  CHECK(json("eleven")["coalitions"]["count"] == 2048);
 }
 
 TEST_CASE("explain: far outside the training data is flagged") {
