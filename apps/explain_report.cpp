@@ -183,6 +183,7 @@ void write_report(const Explained& all, const std::filesystem::path& folder, std
   out.phi0 = explainer.phi0();
   const std::int64_t n = all.run.log().rows();
   add_rows(all, sample(n, rows, session.seed()), out);
+  out.explained = n;
   out.mean_absolute = all.run.importance().mean_absolute();
   out.sage = all.run.importance().sage();
   out.sage_unit = out.unit.empty() ? "" : out.unit + "²";

@@ -29,14 +29,15 @@ std::size_t count(const std::vector<std::uint8_t>& flags) {
 
 std::string tiles(const AttributionView& view) {
   const AttributionReport& r = view.report;
+  const bool groups = std::any_of(r.grouping.begin(), r.grouping.end(),
+                                  [](const std::vector<std::int64_t>& list) { return list.size() != 1; });
   std::string out =
       "<div class=\"tiles\">\n" +
       tile(fixed_text(static_cast<double>(view.explained), 0),
            view.explained == 1 ? "row explained" : "rows explained") +
       (view.explained > view.rows ? tile(fixed_text(static_cast<double>(view.rows), 0), "of them shown here")
                                   : std::string()) +
-      tile(fixed_text(static_cast<double>(view.players), 0),
-           r.grouping.empty() ? "features" : "features or groups") +
+      tile(fixed_text(static_cast<double>(view.players), 0), groups ? "features or groups" : "features") +
       tile(view.in_unit(number_text(r.phi0)), "phi0, the mean prediction");
   if (!r.method.empty()) out += tile(r.method, "method");
   if (!r.converged.empty())
