@@ -46,6 +46,7 @@ int main(int argc, char** argv) {
                     features = argc > 3 ? std::strtoul(argv[3], nullptr, 10) : 8;
   emshap::report::Plotter plotter;
   emshap::report::AttributionReportOptions options;
+  options.png = true;
   options.result_files = {"attributions.csv", "attributions.json"};
   const auto files = emshap::report::write_attribution_report(
       hard ? odd() : emshap::test::full_attributions(rows, features), argv[1], &plotter, options);
