@@ -136,7 +136,9 @@ def main():
                     for counter in counts:
                         counter.add(difference, *paired(a[part], b[part]))
                 if difference * paired(a[2], b[2])[0] <= 0:
-                    print(f"  otherwise: {a[0]}, {b[0]}: true {difference:.5f}, MSEv {paired(a[2], b[2])}", file=sys.stderr)
+                    estimate, error = paired(a[2], b[2])
+                    print(f"  otherwise: {a[0]}, {b[0]}: true {difference:.5f}, MSEv {estimate:.5f} +- {error:.5f}",
+                          file=sys.stderr)
             print(f"| {name} | {function} | {pairs} | {same.text()} | {other.text()} |", flush=True)
     print(f"| all | | | {total.text()} | {fresh_total.text()} |")
     sys.exit(0 if total.share() >= GOAL else 5)
