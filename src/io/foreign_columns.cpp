@@ -99,6 +99,9 @@ Columns columns_of(const ForeignGraph& graph, const OnnxPredictorOptions& option
     if (input.has_shape && input.dims.empty())
       throw IoError(
           fmt::format("{}: input '{}' is a single number, expected a batch of rows", graph.file, input.name));
+    if (input.dims.size() == 1 && input.dims[0] > 1)
+      throw IoError(fmt::format("{}: input '{}' takes {} numbers without a batch axis, expected (N, columns)",
+                                graph.file, input.name, input.dims[0]));
     for (std::size_t axis = 1; axis < input.dims.size(); ++axis) {
       const std::int64_t extent = input.dims[axis];
       if (extent < 0 && input.dims.size() > 2)

@@ -143,7 +143,7 @@ void write_gelu(Node& node) {
         const GraphValue erf = g.op("Erf", {g.op("Mul", {in[0], number(0.70710678118654752440)})});
         return {g.op("Mul", {g.op("Mul", {in[0], number(0.5)}), g.op("Add", {erf, number(1)})})};
       },
-      {node.id(0)}, {node.compiler().names.at(node.proto().output(0))});
+      {node.id(0)}, {node.result()});
 }
 
 void gelu_node(Node& node) {
@@ -156,7 +156,7 @@ void gelu_node(Node& node) {
       using T = decltype(x);
       return T(0.5) * x * (T(1) + std::tanh(T(0.79788456080286535588) * (x + T(0.044715) * x * x * x)));
     });
-    node.cannot_write({node.compiler().names.at(node.proto().output(0))});
+    node.cannot_write({node.result()});
   } else {
     node.fail(fmt::format("its attribute 'approximate' is '{}', expected none or tanh", form));
   }
@@ -168,8 +168,8 @@ Dims legacy_shape(Node& node) {
   if (node.opset() >= 7 || node.integer("broadcast", 0) == 0) return shape;
   const std::int64_t rank = node.in(0).rank();
   const std::int64_t axis = node.integer("axis", rank - node.in(1).rank());
+  if (axis < 0 || axis > rank - node.in(1).rank()) node.fail(fmt::format("its attribute 'axis' is {}", axis));
   const std::int64_t trailing = rank - axis - node.in(1).rank();
-  if (axis < 0 || trailing < 0) node.fail(fmt::format("its attribute 'axis' is {}", axis));
   shape.insert(shape.end(), n(trailing), 1);
   return shape;
 }
@@ -409,7 +409,7 @@ void clip(Node& node) {
             return {g.op("Clip", {in[0], g.scalar(low), g.scalar(high)})};
           }
         },
-        {node.id(0)}, {node.compiler().names.at(node.proto().output(0))});
+        {node.id(0)}, {node.result()});
   };
   if (node.in(0).element == f32) lower(float());
   if (node.in(0).element == f64) lower(double());
@@ -451,8 +451,7 @@ void cast_to(Node& node, Element to) {
   }
   constexpr std::int64_t numbers[] = {onnx::TensorProto::FLOAT, onnx::TensorProto::DOUBLE,
                                       onnx::TensorProto::INT64, onnx::TensorProto::BOOL};
-  node.write("Cast", {node.id(0)}, {node.compiler().names.at(node.proto().output(0))},
-             {{"to", numbers[static_cast<std::size_t>(to)]}});
+  node.write("Cast", {node.id(0)}, {node.result()}, {{"to", numbers[static_cast<std::size_t>(to)]}});
 }
 
 void cast(Node& node) {
@@ -481,7 +480,7 @@ void cast_like(Node& node) {
 
 void identity(Node& node) {
   node.alias(0, node.id(0), node.in(0).dims);
-  node.write("Identity", {node.id(0)}, {node.compiler().names.at(node.proto().output(0))});
+  node.write("Identity", {node.id(0)}, {node.result()});
 }
 
 void dropout(Node& node) {

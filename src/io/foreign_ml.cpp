@@ -251,6 +251,7 @@ void array_feature_extractor(Node& node) {
   const std::int64_t before = extent == 0 ? 0 : count(x.rest()) / extent;
   Dims dims = x.dims;
   dims.back() = indices.elements();
+  count({before, dims.back()});  // throws where there are too many
   std::vector<std::int32_t> map;
   for (std::int64_t r = 0; r < before; ++r)
     for (const std::int64_t i : indices.as<std::int64_t>()) {
@@ -271,7 +272,7 @@ void array_feature_extractor(Node& node) {
 void zip_map(Node& node) {
   node.plan().classes = labels_of(node, "classlabels_strings", "classlabels_int64s");
   node.alias(0, node.id(0), node.in(0).dims);
-  node.write("Identity", {node.id(0)}, {node.compiler().names.at(node.proto().output(0))});
+  node.write("Identity", {node.id(0)}, {node.result()});
 }
 
 }  // namespace

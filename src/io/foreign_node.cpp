@@ -6,8 +6,9 @@
 
 namespace emshap::io::foreign {
 namespace {
-constexpr std::int64_t most_elements = std::int64_t{1} << 26;
-}
+constexpr std::int64_t most_elements = std::int64_t{1} << 24;
+constexpr std::int64_t most_per_row = std::int64_t{1} << 20;
+}  // namespace
 
 const char* to_string(Element element) {
   constexpr const char* names[] = {"float32", "float64", "integers", "bool", "strings"};
@@ -69,6 +70,13 @@ std::int64_t axis_in(const Node& node, std::int64_t axis, std::int64_t rank) {
 std::int64_t rest_axis(const Value& value, std::int64_t axis) {
   const int rows = value.rows_axis();
   return rows >= 0 && rows < axis ? axis - 1 : axis;
+}
+
+int Node::result(int i) const {
+  const auto found =
+      i < proto_.output_size() ? compiler_.names.find(proto_.output(i)) : compiler_.names.end();
+  if (found == compiler_.names.end()) fail(fmt::format("its output {} has no name", i));
+  return found->second;
 }
 
 void Node::fail(const std::string& what) const {
@@ -188,7 +196,10 @@ int Node::out(int i, Element element, Dims dims) {
   const int storage = static_cast<int>(plan().storages.size());
   const int number =
       add(i < proto_.output_size() ? proto_.output(i) : std::string(), element, std::move(dims), storage);
-  plan().storages.push_back({element, count(value(number).rest()), nullptr});
+  const std::int64_t size = count(value(number).rest());
+  if (value(number).per_row() && size > most_per_row)
+    fail(fmt::format("gives {} numbers for every row, expected at most {}", size, most_per_row));
+  plan().storages.push_back({element, size, nullptr});
   return number;
 }
 
@@ -319,7 +330,7 @@ void Node::write(std::string op_type, std::vector<Written::Operand> inputs, std:
 void Node::write_same(GraphAttributes attributes) {
   std::vector<Written::Operand> operands;
   for (int i = 0; i < inputs(); ++i) operands.emplace_back(has(i) ? id(i) : -1);
-  write(proto_.op_type(), std::move(operands), {compiler_.names.at(proto_.output(0))}, std::move(attributes));
+  write(proto_.op_type(), std::move(operands), {result()}, std::move(attributes));
 }
 
 void Node::cannot_write(std::vector<int> outputs) {

@@ -56,6 +56,8 @@ class Node {
 
   // Results.
   bool wants(int i) const { return i < proto_.output_size() && compiler_.uses.contains(proto_.output(i)); }
+  /// The value that is output i; throws when there is none yet.
+  int result(int i = 0) const;
   /// Names a new value with memory of its own output i; its number.
   int out(int i, Element element, Dims dims);
   /// The same memory as value `of` under another shape.

@@ -84,7 +84,7 @@ void Plan::place() {
   std::int64_t end = 0;
   const auto take = [&](int storage) {
     if (offset_[n(storage)] >= 0 || storages[n(storage)].constant) return;
-    // Per row; the tile is a multiple of 64 rows, so that every place starts on a cache line.
+    // Per row; the tile is a multiple of 64 rows, so that places start on cache lines, but for the largest.
     const std::int64_t bytes =
         std::max<std::int64_t>(1, storages[n(storage)].size) * bytes_of(storages[n(storage)].element);
     for (std::size_t g = 0; g < gaps.size(); ++g)
@@ -129,7 +129,10 @@ void Plan::place() {
   slots_bytes_ = end;
   // A tile stays in the second-level cache, and is large enough for the cost of a step's call to vanish.
   constexpr std::int64_t cache = 384 << 10;
-  tile_ = std::clamp<std::int64_t>(cache / std::max<std::int64_t>(end, 1) / 64 * 64, 64, 1024);
+  constexpr std::int64_t large = 1 << 20, too_large = 16 << 20;
+  if (end > too_large) throw IoError(fmt::format("{} bytes of memory are needed for a row", end));
+  tile_ =
+      end > large ? 16 : std::clamp<std::int64_t>(cache / std::max<std::int64_t>(end, 1) / 64 * 64, 64, 1024);
 }
 
 void Plan::lay_out(void* memory, void** at) const {
@@ -168,10 +171,17 @@ Plan compile(const ForeignGraph& graph, const std::string& output, const std::ve
       throw IoError(fmt::format("{}: {}: {}", graph.file, describe(*proto), error.what()));
     }
   }
-  c.plan.output = c.names.at(output);
+  const auto made = c.names.find(output);
+  if (made == c.names.end())
+    throw IoError(fmt::format("{}: nothing makes the output '{}'", graph.file, output));
+  c.plan.output = made->second;
   if (!c.plan.values[n(c.plan.output)].per_row())
     throw IoError(fmt::format("{}: the output '{}' does not depend on the input", graph.file, output));
-  c.plan.place();
+  try {
+    c.plan.place();
+  } catch (const Error& error) {
+    throw IoError(fmt::format("{}: {}", graph.file, error.what()));
+  }
   return std::move(c.plan);
 }
 

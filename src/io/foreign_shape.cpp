@@ -9,10 +9,6 @@
 namespace emshap::io::foreign {
 namespace {
 
-int result(Node& node, int i = 0) {
-  return node.compiler().names.at(node.proto().output(i));
-}
-
 /// A shape as opset 17's Reshape takes it.
 std::vector<std::int64_t> reshape_list(const Dims& dims) {
   return dims;  // rows_extent is -1, which Reshape fills in
@@ -35,7 +31,7 @@ void reshaped(Node& node, Dims dims) {
       node.fail(fmt::format("from shape {} to {} rows would not stay rows", to_text(x.dims), to_text(dims)));
   }
   node.alias(0, node.id(0), dims);
-  node.write("Reshape", {node.id(0), reshape_list(dims)}, {result(node)});
+  node.write("Reshape", {node.id(0), reshape_list(dims)}, {node.result()});
 }
 
 void reshape(Node& node) {
@@ -157,6 +153,7 @@ void unsqueeze(Node& node) {
 /// `from` and the entries taken along it (empty: all).
 std::vector<std::int32_t> index_map(const Dims& to, const std::vector<std::int64_t>& strides,
                                     const std::vector<Dims>& taken) {
+  count(to);  // throws where there are too many
   std::vector<std::int32_t> map{0};
   for (std::size_t axis = 0; axis < to.size(); ++axis) {
     std::vector<std::int32_t> wider;
@@ -200,7 +197,7 @@ void transpose(Node& node) {
     node.alias(0, node.id(0), dims);  // only the batch moves, which has no place in memory
   else
     node.select(0, node.id(0), dims, index_map(rest, strides, std::vector<Dims>(rest.size())));
-  node.write("Transpose", {node.id(0)}, {result(node)}, {{"perm", perm}});
+  node.write("Transpose", {node.id(0)}, {node.result()}, {{"perm", perm}});
 }
 
 /// Output i: the entries `taken` along an axis that is not the batch, the axis then having extents `extents`.
@@ -318,7 +315,7 @@ void slice(Node& node) {
   if (std::find(ends.begin(), ends.end(), rows_count) != ends.end())
     std::replace(std::get<1>(operands[2]).begin(), std::get<1>(operands[2]).end(), rows_count,
                  std::int64_t{std::numeric_limits<std::int32_t>::max()});
-  node.write("Slice", std::move(operands), {result(node)});
+  node.write("Slice", std::move(operands), {node.result()});
 }
 
 void split(Node& node) {
@@ -346,7 +343,7 @@ void split(Node& node) {
       for (std::int64_t k = 0; k < size; ++k) taken.push_back(begin + k);
       take(node, static_cast<int>(i), x, node.id(0), axis, taken, {size});
       node.write("Slice", {node.id(0), Dims{begin}, Dims{begin + size}, Dims{axis}},
-                 {result(node, static_cast<int>(i))});
+                 {node.result(static_cast<int>(i))});
     }
     begin += size;
   }
@@ -510,9 +507,9 @@ void expand(Node& node) {
   if (std::count(dims.begin(), dims.end(), rows_extent) > 1) node.fail("has the batch as two axes");
   repeat_into(node, node.id(0), dims);
   if (target == dims && x.per_row())
-    node.write("Expand", {node.id(0), Dims(target)}, {result(node)});
+    node.write("Expand", {node.id(0), Dims(target)}, {node.result()});
   else
-    node.cannot_write({result(node)});
+    node.cannot_write({node.result()});
 }
 
 void constant_of_shape(Node& node) {
@@ -521,7 +518,7 @@ void constant_of_shape(Node& node) {
   if (value.elements() != 1) node.fail("its value has not one entry");
   value.dims.clear();
   repeat_into(node, node.unnamed(std::move(value)), dims);
-  node.cannot_write({result(node)});
+  node.cannot_write({node.result()});
 }
 
 }  // namespace

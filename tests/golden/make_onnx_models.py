@@ -2,7 +2,7 @@
 """Makes the ONNX models of other programs in tests/golden/onnx, with inputs and ONNX Runtime's outputs.
 
 Made with: torch 2.15.0, onnx 1.23.2, onnxruntime 1.32.0, skl2onnx 1.20.0, onnxmltools 1.16.0,
-lightgbm 4.7.0, xgboost 3.2.0, scikit-learn 1.9.1, numpy 2.4.6, onnxscript 0.7.2.
+lightgbm 4.7.0, xgboost 3.2.0, scikit-learn 1.9.1, numpy 2.4.6, pandas 3.1.1, onnxscript 0.7.2.
 
     python tests/golden/make_onnx_models.py
 
@@ -22,7 +22,6 @@ warnings.filterwarnings("ignore")
 OUT = pathlib.Path(__file__).parent / "onnx"
 ROWS = 37
 lines = []
-rng = np.random.default_rng(20)
 
 
 def save(name, model, x, exact=(), feeds=None):
@@ -61,6 +60,7 @@ def save(name, model, x, exact=(), feeds=None):
 
 
 def data(columns=5):
+    rng = np.random.default_rng(columns)
     x = rng.normal(size=(200, columns)).astype(np.float32)
     y = x[:, 0] - 2 * x[:, 1] * (x[:, 2] > 0) + .3 * rng.normal(size=200)
     return x, y.astype(np.float32), (y > 0).astype(int), np.digitize(y, [-1, 1])
@@ -139,6 +139,7 @@ def boosted_models():
     save("lightgbm_two", convert_lightgbm(lightgbm.LGBMClassifier(**small).fit(x, two), initial_types=types), rows)
     save("lightgbm_three", convert_lightgbm(
         lightgbm.LGBMClassifier(**small | {"n_estimators": 4}).fit(x, three), initial_types=types), rows)
+    rng = np.random.default_rng(5)
     kinds = x.copy()
     kinds[:, 4] = rng.integers(0, 6, len(x))
     target = y + (kinds[:, 4] % 2) * 3
@@ -250,6 +251,7 @@ class Graph:
 
 
 def operators(opset):
+    rng = np.random.default_rng(opset)
     g = Graph(6, opset)
     late = opset >= 13
     axes = lambda *a: {"axes": list(a)}
@@ -358,13 +360,14 @@ def operators(opset):
         g.out("GeluTanh", g.node("Gelu", "x", approximate="tanh"))
     if opset >= 14:
         g.out("HardSwish", g.node("HardSwish", "x"))
-    save(f"operators_opset{opset}", g.model(), data(6)[0][:ROWS])
+    save(f"operators_opset{opset}", g.model(), data(6)[0][:11])
 
 
 def scores():
     """Linear and tree classifiers in every form that files give them, which the standard leaves open."""
     g = Graph(3, 15, ml=3)
     ml = "ai.onnx.ml"
+    rng = np.random.default_rng(3)
     x = (rng.normal(size=(ROWS, 3)) * .6 + .4).astype(np.float32)
     transforms = ("NONE", "LOGISTIC", "SOFTMAX", "SOFTMAX_ZERO", "PROBIT")
     small = rng.uniform(-.2, .2, size=9)
@@ -462,6 +465,8 @@ def new_trees(kind, name, opset, ml=5):
     """TreeEnsemble of ai.onnx.ml 5, all modes and set membership."""
     g = Graph(3, opset, ml=ml, kind=kind)
     dtype = np.float32 if kind == TensorProto.FLOAT else np.float64
+
+    rng = np.random.default_rng(4)
 
     def tensor(values, as_type=dtype):
         return numpy_helper.from_array(np.asarray(values, as_type))
