@@ -155,4 +155,27 @@ EMSHAP_HD V mixture_draw(int C, const V* mixture, V u, V v) {
   return mul_add(factor_exp(log_sd), inverse_normal(v), mean);
 }
 
+/// The same from a head's mixture, of which the component taken alone is brought into its form. work (C).
+template <class V>
+EMSHAP_HD V mixture_draw_from_head(int C, const V* head, V mean, V log_sd, double least, V u, V v, V* work) {
+  using S = scalar_of<V>;
+  V largest = head[0], total(S(0)), below(S(0));
+  for (int c = 1; c < C; ++c) largest = max(largest, head[c]);
+  for (int c = 0; c < C; ++c) {
+    work[c] = exp(head[c] - largest);
+    total += work[c];
+  }
+  const V level = u * total;
+  V place = head[C], raw = head[2 * C];
+  for (int c = 1; c < C; ++c) {
+    below += work[c - 1];
+    const auto further = (level >= below) & (work[c] > V(S(0)));
+    place = select(further, head[C + c], place);
+    raw = select(further, head[2 * C + c], raw);
+  }
+  const V s = factor_exp(log_sd);
+  const V spread = s * (softplus(raw) + V(S(least)));
+  return mul_add(spread, inverse_normal(v), mul_add(s, place, mean));
+}
+
 }  // namespace emshap::math

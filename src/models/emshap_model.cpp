@@ -95,6 +95,7 @@ void EmshapModel::draw(Context& ctx, const ModelQuery& query, const SamplingOpti
   check_options(options);
   const Query all(*proposal_, query);
   const std::int64_t B = all.rows(), K = options.draws;
+  out.draws.log_q_wanted = true;
   Worker worker(*proposal_, energy_.get(), ctx.backend());
   worker.draw(all, 0, B, options, Worker::Fill::everything, 0, K, out.draws, out.energy);
   out.weights.ensure({B, K}, proposal_->dtype(), proposal_->device());
@@ -118,6 +119,7 @@ void EmshapModel::draw(Context& ctx, const ModelQuery& query, const GivenNoise& 
   if (weighted && proposal_args::check_order(who, F, noise.order) != nullptr)
     throw ConfigError(fmt::format(
         "{}: the energy's weights hold for draws in ascending order only, got another order", who));
+  out.draws.log_q_wanted = weighted && energy_->options().form == EnergyForm::absolute;
   proposal_->draw(ctx, query.rows, query.mask, K, noise.uniforms, DrawMode::autoregressive, out.draws, {},
                   noise.order);
   out.weights.ensure({B, K}, proposal_->dtype(), proposal_->device());

@@ -7,6 +7,7 @@
 #include "emshap/ops/density.h"
 #include "emshap/ops/elementwise.h"
 #include "models/proposal_args.h"
+#include "models/set_gru_chain.h"
 #include "models/set_gru_walk.h"
 
 namespace emshap {
@@ -16,14 +17,15 @@ using namespace set_gru;
 
 /// Known entries copied, the others 0 and -1; log_q 0.
 template <class T>
-void prepare_draws(Context& ctx, const SetGruOptions& o, const Rows<T>& in, std::int64_t K, Draws& out) {
+void prepare_draws(Context& ctx, const SetGruOptions& o, const Rows<T>& in, std::int64_t K, bool scored,
+                   Draws& out) {
   const std::int64_t B = in.rows.x.rows(), F = o.layout.features();
   const bool categorical = o.layout.total_categories() > 0;
   out.x.ensure({B * K, F}, in.rows.x.dtype(), ctx.device());
   out.code.ensure({categorical ? B * K : 0, F}, DType::i32, ctx.device());
-  out.log_q.ensure({B * K}, in.rows.x.dtype(), ctx.device());
+  out.log_q.ensure({scored ? B * K : 0}, in.rows.x.dtype(), ctx.device());
   out.context.ensure({B, o.hidden}, in.rows.x.dtype(), ctx.device());
-  std::fill_n(out.log_q.ptr<T>(), B * K, T(0));
+  std::fill_n(out.log_q.ptr<T>(), out.log_q.elements(), T(0));
   T* x = out.x.ptr<T>();
   std::int32_t* code = out.code.ptr<std::int32_t>();
   for (std::int64_t b = 0; b < B; ++b, x += K * F) {
@@ -168,11 +170,17 @@ void draw_on(Context& ctx, const SetGru& model, const ParameterStore& store, con
              const Rows<T>& in, std::int64_t K, ConstTensorView noise, DrawMode mode, ConstTensorView target,
              const std::int64_t* order, Draws& out) {
   const proposal_args::Wanted<T> wanted(target);
-  prepare_draws(ctx, model.options(), in, K, out);
-  if (mode == DrawMode::one_shot)
+  const bool chain = mode == DrawMode::autoregressive && K >= draws_of_chain;
+  prepare_draws(ctx, model.options(), in, K, !chain || out.log_q_wanted, out);
+  if (mode == DrawMode::one_shot) {
     draw_at_once(ctx, model, impl, in, K, noise, wanted, out);
-  else
+  } else if (chain) {
+    if (in.rows.x.rows() == 0) return;
+    const Workspace::Scope scope(ctx.workspace());
+    Chain<T>(ctx, model.options(), store, impl, in, K, noise, order, out).run(wanted);
+  } else {
     draw_one_by_one(ctx, model.options(), store, impl, in, K, noise, wanted, order, out);
+  }
 }
 
 }  // namespace

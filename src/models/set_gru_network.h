@@ -142,6 +142,10 @@ class Network {
   /// out (n, outputs): raw head of feature t on rows `index` of `state`, with moments (n) of the base.
   void head(std::int64_t t, ConstTensorView index, ConstTensorView mean, ConstTensorView log_sd,
             ConstTensorView state, TensorView out) {
+    const TensorView u = u_.rows(0, out.rows());
+    ops::set_head_forward(ctx_, {index, mean, log_sd}, head_weights(t), state, u, u, out);
+  }
+  ops::SetHeadWeights head_weights(std::int64_t t) const {
     const SetGru::Impl::Ids& id = impl_.id;
     ops::SetHeadWeights w{store_.value(id.moments), store_.value(id.feature).rows(t, 1).reshaped({H}),
                           store_.value(id.hidden), store_.value(id.mixture), store_.value(id.mixture_bias)};
@@ -149,9 +153,9 @@ class Network {
       w.out = store_.value(id.category).columns(impl_.offsets[static_cast<std::size_t>(t)], categories(t));
       w.bias = of_feature(store_.value(id.category_bias), t);
     }
-    const TensorView u = u_.rows(0, out.rows());
-    ops::set_head_forward(ctx_, {index, mean, log_sd}, w, state, u, u, out);
+    return w;
   }
+  const SetGruTokens& tokens() const { return tokens_; }
   /// 0, 1, 2 ...: every row of a state.
   ConstTensorView every(std::int64_t n) const { return vector(straight_, n); }
 

@@ -11,8 +11,10 @@ namespace {
 
 /// `a` is (rows of h, gates H).
 void check_gates(const char* op, check::Named a, const ConstTensorView& h, std::int64_t gates) {
-  check::shape(op, a, Shape{h.rows(), gates * h.cols()},
-               fmt::format("the state has shape {}", h.shape().str()).c_str());
+  const Shape expected{h.rows(), gates * h.cols()};
+  if (!(a.view.shape() == expected))
+    throw ShapeError(fmt::format("{}: {} has shape {}, expected {} because the state has shape {}", op,
+                                 a.name, a.view.shape().str(), expected.str(), h.shape().str()));
 }
 
 /// Values are checked on the CPU only.

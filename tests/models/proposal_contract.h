@@ -130,9 +130,9 @@ inline void same_rows(const Context& ctx, const char* what, std::span<const doub
 }
 
 /// `order_matters`: the state depends (slightly) on the order in which features came.
-inline void check_proposal(const Proposal& p, Context& ctx, bool order_matters = false) {
+inline void check_proposal(const Proposal& p, Context& ctx, bool order_matters = false, std::int64_t K = 5) {
   const FeatureLayout& layout = p.layout();
-  const std::int64_t F = layout.features(), C = p.components(), V = layout.total_categories(), B = 37, K = 5;
+  const std::int64_t F = layout.features(), C = p.components(), V = layout.total_categories(), B = 37;
   const DType dtype = p.dtype();
   const ContractRows data = contract_rows(layout, B, dtype);
   const std::vector<double> x = to_doubles(data.x), mask = to_doubles(data.mask),
@@ -286,6 +286,7 @@ inline void check_proposal(const Proposal& p, Context& ctx, bool order_matters =
   std::vector<double> chain_mask, chain_log_q(static_cast<std::size_t>(B * K), 0.);
   for (std::int64_t i = 0; i < B * K * F; ++i)
     chain_mask.push_back(mask[static_cast<std::size_t>(i / F / K * F + i % F)]);
+  std::int64_t apart = 0;
   for (const std::int64_t t : order) {
     std::vector<double> now(turned_x.size(), 0.);
     for (std::int64_t r = 0; r < B * K; ++r)
@@ -299,11 +300,13 @@ inline void check_proposal(const Proposal& p, Context& ctx, bool order_matters =
     for (std::int64_t r = 0; r < B * K; ++r) {
       const auto at = static_cast<std::size_t>(r * F + t);
       if (now[at] == 0) continue;
-      CHECK(std::abs(x_alone[at] - turned_x[at]) <= order_limit * (1 + std::abs(x_alone[at])));
+      // A component taken just so may be another one after a small change of the state.
+      apart += std::abs(x_alone[at] - turned_x[at]) <= order_limit * (1 + std::abs(x_alone[at])) ? 0 : 1;
       chain_log_q[static_cast<std::size_t>(r)] += log_q[static_cast<std::size_t>(r)];
       chain_mask[at] = 1;
     }
   }
+  CHECK(apart <= (order_matters ? B * K / 200 : 0));
   for (std::int64_t r = 0; r < B * K; ++r)
     CHECK(std::abs(to_doubles(turned.log_q)[static_cast<std::size_t>(r)] -
                    chain_log_q[static_cast<std::size_t>(r)]) <=

@@ -36,10 +36,11 @@ struct Conditionals {
 
 /// K completions of each row.
 struct Draws {
-  Tensor x;        ///< (B K, F): row b K + k; known entries copied
-  Tensor code;     ///< (B K, F) i32, only with categorical features
-  Tensor log_q;    ///< (B K): log q of the drawn entries, density of numeric and mass of categorical ones
-  Tensor context;  ///< (B, H)
+  Tensor x;      ///< (B K, F): row b K + k; known entries copied
+  Tensor code;   ///< (B K, F) i32, only with categorical features
+  Tensor log_q;  ///< (B K): log q of the drawn entries, density of numeric and mass of categorical ones
+  bool log_q_wanted = true;  ///< set before the call: false lets a proposal save it and leave log_q empty
+  Tensor context;            ///< (B, H)
 };
 
 enum class DrawMode : std::uint8_t {
