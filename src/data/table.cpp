@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <set>
 
@@ -133,6 +134,29 @@ std::string Table::content_hash() const {
     }
   }
   return hash.hex();
+}
+
+Table table_of(const std::vector<std::string>& columns, ConstTensorView rows) {
+  if (rows.cols() != static_cast<std::int64_t>(columns.size()))
+    throw DataError(
+        fmt::format("the rows have {} columns, expected {} as there are names", rows.cols(), columns.size()));
+  std::vector<ColumnSpec> schema;
+  for (const std::string& name : columns) schema.push_back({name, ColumnType::f32, ColumnRole::feature});
+  Table out(schema);
+  out.provenance().source = "matrix";
+  out.provenance().rows_read = rows.rows();
+  for (std::size_t c = 0; c < columns.size(); ++c)
+    for (std::int64_t r = 0; r < rows.rows(); ++r) {
+      const float value = rows.ptr<float>()[r * rows.row_stride() + static_cast<std::int64_t>(c)];
+      if (std::isinf(value))
+        throw DataError(fmt::format("row {} of the matrix has {} in {}, expected a finite number or NaN", r,
+                                    value, columns[c]));
+      if (std::isnan(value))
+        out.columns()[c].push_missing();
+      else
+        out.columns()[c].push_f32(value);
+    }
+  return out;
 }
 
 std::vector<std::int64_t> all_rows(const Table& table) {

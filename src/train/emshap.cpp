@@ -326,6 +326,14 @@ EmshapResult train_emshap(const EmshapJob& job, TeamPool& pool, RunDirectory* ru
   return result;
 }
 
+FittedEmshap fit_emshap(const std::vector<std::string>& columns, ConstTensorView rows,
+                        const EmshapOptions& options, TeamPool& pool, ProgressSink& sink,
+                        const StopToken* stop) {
+  const Table table = table_of(columns, rows);
+  TableSource source(table);
+  return train_emshap(prepare_emshap(source, options), pool, nullptr, false, {}, sink, stop).fitted;
+}
+
 void finish_emshap(RunDirectory& run, const std::vector<std::string>& files) {
   for (const std::string& name : files) run.add_file(EmshapFiles::model, name);
   run.edit(EmshapFiles::model).status = "finished";

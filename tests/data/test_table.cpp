@@ -161,3 +161,18 @@ TEST_CASE("metrics: by hand, in blocks, and at the edges") {
   CHECK(std::isnan(regression_metrics(std::vector<float>{1, 2}, std::vector<float>{3, 3}).r2));
   CHECK_THROWS_AS(regression_metrics(target, far), ShapeError);
 }
+
+TEST_CASE("a matrix becomes a table of features: NaN is a missing cell, infinity is refused") {
+  const float nan = std::nanf("");
+  const Tensor rows = Tensor::from<float>({1, nan, 3, 4, 5, 6}, {3, 2});
+  const Table table = table_of({"a", "b"}, rows);
+  CHECK(table.rows() == 3);
+  CHECK(table.feature_names() == std::vector<std::string>{"a", "b"});
+  CHECK(table.column("b").missing() == 1);
+  const Tensor back = raw_features(table, all_rows(table));
+  for (const int i : {0, 2, 3, 4, 5}) CHECK(back.ptr<float>()[i] == rows.ptr<float>()[i]);
+  CHECK(std::isnan(back.ptr<float>()[1]));
+  CHECK(table_of({"a"}, Tensor({0, 1})).rows() == 0);
+  CHECK_THROWS_AS(table_of({"a"}, rows), DataError);
+  CHECK_THROWS_AS(table_of({"a", "b"}, Tensor::from<float>({1, HUGE_VALF}, {1, 2})), DataError);
+}

@@ -79,6 +79,9 @@ class EMSHAP_API Table {
   Provenance provenance_;
 };
 
+/// Features of these names from raw rows (n, columns.size()) f32; NaN is a missing cell. Throws DataError for
+/// another number of columns, or for infinity.
+EMSHAP_API Table table_of(const std::vector<std::string>& columns, ConstTensorView rows);
 /// Every row number 0..rows-1.
 EMSHAP_API std::vector<std::int64_t> all_rows(const Table& table);
 /// The feature columns of these rows in raw units: (rows.size(), F) float32, row-major, missing cells NaN.

@@ -104,6 +104,12 @@ EMSHAP_API EmshapResult train_emshap(const EmshapJob& job, TeamPool& pool, RunDi
                                      bool resume = false, const std::string& config_toml = {},
                                      ProgressSink& sink = null_sink(), const StopToken* stop = nullptr);
 
+/// The model of a matrix, without files: raw rows (n, columns.size()) f32, missing values NaN, which are
+/// split as options.split says (training, validation, test). Throws as prepare_emshap and train_emshap do.
+EMSHAP_API FittedEmshap fit_emshap(const std::vector<std::string>& columns, ConstTensorView rows,
+                                   const EmshapOptions& options, TeamPool& pool,
+                                   ProgressSink& sink = null_sink(), const StopToken* stop = nullptr);
+
 /// Lists the files made by the app and marks the model as finished.
 EMSHAP_API void finish_emshap(RunDirectory& run, const std::vector<std::string>& files);
 
