@@ -9,13 +9,16 @@
 #include "emshap/io/emshap_onnx.h"
 #include "emshap/io/power_onnx.h"
 #include "emshap/train/power_model.h"
+#include "export_attribution.h"
 
 namespace {
 
 using namespace emshap;
 
 struct Options {
-  std::string run, model = "auto", out, samples, inspect;
+  std::string run, model = "auto", out, test_rows, inspect;
+  bool attribution = false;
+  app::AttributionChoice explained;
 };
 
 std::string value_line(const io::OnnxValue& value) {
@@ -90,15 +93,16 @@ double export_emshap_model(const Options& options, const RunDirectory& run, cons
   const RunModel& entry = run.model(EmshapFiles::model);
   const FittedEmshap fitted = load_emshap(run);
   const double worst = io::export_emshap(options.out, fitted, {{{"data_hash", entry.data_hash}}}, rows);
-  if (!options.samples.empty()) write_samples(options.samples, fitted, rows);
+  if (!options.test_rows.empty()) write_samples(options.test_rows, fitted, rows);
   return worst;
 }
 
 void export_run(const Options& options, app::Session& session) {
   const RunDirectory run = RunDirectory::open(options.run);
   const bool power = options.model == "power" || (options.model == "auto" && run.has(PowerFiles::model));
-  if (power && !options.samples.empty())
-    throw ConfigError("--samples is for EmSHAP models, expected with --model emshap");
+  if (power && !options.test_rows.empty())
+    throw ConfigError(
+        "--test-rows is not for power predictors, expected with --model emshap or --attribution");
   run.model(power ? PowerFiles::model : EmshapFiles::model);  // throws when there is none
   // Rows that the run kept in raw units: what the file gives must be what the run's model gives.
   const Tensor rows = read_npy(run.verified(power ? PowerFiles::background : EmshapFiles::background));
@@ -107,27 +111,44 @@ void export_run(const Options& options, app::Session& session) {
   session.print(fmt::format("verified on rows of {}, largest deviation {:.1e}\n", options.run, worst));
 }
 
+void export_explained(Options& options, app::Session& session) {
+  if (options.out.empty()) throw ConfigError("--attribution needs --out");
+  options.explained.models.run = options.run;
+  const std::string verified =
+      app::export_attribution(options.explained, options.out, options.test_rows, session);
+  session.print(summary(io::OnnxModel::load(options.out)));
+  session.print(verified);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   app::App app("emshap_export", "Writes the ONNX file of a trained run, or shows what an ONNX file holds.");
   Options options;
-  app::Command& command = app.command("", "",
-                                      "  emshap_export --run RUN --out power.onnx\n"
-                                      "  emshap_export --run RUN --model emshap --out emshap.onnx\n"
-                                      "  emshap_export --inspect power.onnx\n");
+  app::Command& command =
+      app.command("", "",
+                  "  emshap_export --run RUN --out power.onnx\n"
+                  "  emshap_export --run RUN --model emshap --out emshap.onnx\n"
+                  "  emshap_export --run RUN --attribution --budget 512 --out "
+                  "emshap_attribution.onnx\n"
+                  "  emshap_export --attribution --predictor f.onnx --emshap emshap.onnx \\\n"
+                  "      --background train.csv --out emshap_attribution.onnx\n"
+                  "  emshap_export --inspect power.onnx\n");
   command.settings.add("export", "run", options.run, "Folder of a finished run");
   command.settings.add("export", "model", options.model,
                        "power, emshap, or auto: power where the run holds both",
                        app::one_of({"auto", "power", "emshap"}));
-  command.settings.add("export", "samples", options.samples,
-                       "Folder for rows, masks and our outputs as .npy (EmSHAP), for scripts/verify_onnx.py");
+  command.settings.add("export", "attribution", options.attribution,
+                       "Write Shapley values of the predictor as one file that any ONNX runtime computes");
+  command.settings.add("export", "test-rows", options.test_rows,
+                       "Folder for rows and our outputs as .npy, for scripts/verify_onnx.py; not for power");
   command.settings.add("export", "out", options.out, "ONNX file to write; an existing one is replaced");
   command.settings.add("export", "inspect", options.inspect, "ONNX file to show instead of writing one");
   command.run = [&](app::Session& session) {
-    if (options.inspect.empty() == options.run.empty())
+    if (options.attribution && options.inspect.empty()) return export_explained(options, session);
+    if (options.attribution || options.inspect.empty() == options.run.empty())
       throw ConfigError("expected either --run with --out, or --inspect");
-    if (options.run.empty() && !options.samples.empty()) throw ConfigError("--samples needs --run");
+    if (options.run.empty() && !options.test_rows.empty()) throw ConfigError("--test-rows needs --out");
     if (options.run.empty() != options.out.empty()) throw ConfigError("--run and --out belong together");
     if (options.run.empty())
       session.print(summary(io::OnnxModel::load(options.inspect)));

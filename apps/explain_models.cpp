@@ -59,6 +59,10 @@ class NetworkPredictor final : public Predictor {
             raw.ptr<float>()[r * raw.row_stride() + from_[static_cast<std::size_t>(c)]];
     io::predict_power(ctx, scaler_, *network_, x, y);
   }
+  GraphValue write(GraphWriter& graph, const GraphValue& raw) const {
+    const GraphValue x = same_ ? raw : graph.op("Gather", {raw, graph.integers(from_)}, {{"axis", 1}});
+    return io::write_power(scaler_, *network_)(graph, x);
+  }
 
  private:
   Preprocessor scaler_;
@@ -104,14 +108,22 @@ void choose_columns(const ModelChoice& choice, std::vector<std::string> of_model
   }
 }
 
+void take_network(std::unique_ptr<NetworkPredictor> network, ExplainModels& out) {
+  out.write_f = [f = network.get()](GraphWriter& graph, const GraphValue& raw) {
+    return f->write(graph, raw);
+  };
+  out.f = std::move(network);
+}
+
 void load_own_onnx(const ModelChoice& choice, ExplainModels& out) {
   io::OnnxPowerPredictor own = io::load_power_predictor(choice.model);
   choose_columns(choice, own.preprocessor.features.input_names(), out);
   out.target = own.info.target;
   out.unit = own.info.target_unit;
-  out.f = std::make_unique<NetworkPredictor>(std::move(own.preprocessor),
-                                             std::make_unique<PowerPredictor>(std::move(own.predictor)),
-                                             out.columns, choice.model);
+  take_network(std::make_unique<NetworkPredictor>(std::move(own.preprocessor),
+                                                  std::make_unique<PowerPredictor>(std::move(own.predictor)),
+                                                  out.columns, choice.model),
+               out);
 }
 
 void load_foreign(const ModelChoice& choice, ExplainModels& out) {
@@ -160,8 +172,9 @@ void load_f(const ModelChoice& choice, ExplainModels& out) {
   out.about["model"] = choice.run;
   out.about["model_hash"] = hash_file(out.run->path(PowerFiles::checkpoint));
   choose_columns(choice, model.scaler.features.input_names(), out);
-  out.f = std::make_unique<NetworkPredictor>(std::move(model.scaler), std::move(model.network), out.columns,
-                                             choice.run);
+  take_network(std::make_unique<NetworkPredictor>(std::move(model.scaler), std::move(model.network),
+                                                  out.columns, choice.run),
+               out);
 }
 
 Tensor read_background(const std::string& file, const std::vector<std::string>& columns) {

@@ -9,6 +9,7 @@
 #include "emshap/core/context.h"
 #include "emshap/core/progress.h"
 #include "emshap/core/tensor.h"
+#include "emshap/io/attribution_onnx.h"
 #include "emshap/models/predictor.h"
 #include "emshap/train/fitted_emshap.h"
 #include "emshap/train/run_directory.h"
@@ -26,6 +27,7 @@ struct ExplainModels {
   std::optional<RunDirectory> run;
   std::vector<std::string> columns;  ///< (D) of the rows that f and the density model take
   std::unique_ptr<Predictor> f;
+  io::WriteModel write_f;  ///< f as a graph; refers to f
   std::string target, unit;
   std::optional<FittedEmshap> density;
   std::map<std::string, std::string> about;  ///< of both models, for the results
