@@ -144,6 +144,7 @@ int main(int argc, char** argv) {
                        "Folder for rows and our outputs as .npy, for scripts/verify_onnx.py; not for power");
   command.settings.add("export", "out", options.out, "ONNX file to write; an existing one is replaced");
   command.settings.add("export", "inspect", options.inspect, "ONNX file to show instead of writing one");
+  app::add_attribution_settings(command.settings, options.explained);
   command.run = [&](app::Session& session) {
     if (options.attribution && options.inspect.empty()) return export_explained(options, session);
     if (options.attribution || options.inspect.empty() == options.run.empty())

@@ -64,7 +64,7 @@ verify_onnx() {
     exit 4
   }
   show "$python" "$root/scripts/verify_onnx.py" "$run" "$data" "$out/power.onnx"
-  show "$python" "$root/scripts/verify_onnx.py" --samples "$out/emshap_samples" "$out/emshap.onnx"
+  show "$python" "$root/scripts/verify_onnx.py" --test-rows "$out/emshap_samples" "$out/emshap.onnx"
 }
 
 if [ "$only_verify" = yes ]; then
@@ -108,7 +108,7 @@ did+=("measured the ONNX files on the same rows, with the same scores: $out/onnx
 
 step "export"
 show "$bin/emshap_export" --run "$run" --out "$out/power.onnx"
-show "$bin/emshap_export" --run "$run" --model emshap --out "$out/emshap.onnx" --samples "$out/emshap_samples"
+show "$bin/emshap_export" --run "$run" --model emshap --out "$out/emshap.onnx" --test-rows "$out/emshap_samples"
 did+=("exported them: $out/power.onnx, $out/emshap.onnx")
 
 if [ "$verify" = yes ]; then

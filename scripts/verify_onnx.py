@@ -1,24 +1,28 @@
 """Checks the ONNX file of a run against the run's own results, with an implementation that is not ours.
 
 usage: verify_onnx.py RUN DATA.csv [MODEL.onnx]
-       verify_onnx.py --samples FOLDER EMSHAP_MODEL.onnx
+       verify_onnx.py --test-rows FOLDER MODEL.onnx
 
 ONNX's checker must accept the file, and ONNX Runtime must give what we gave, for batches of 1, 7 and all rows. A power
 predictor is fed the raw float32 values of the test rows, and RUN/predictions.csv holds our results: |a - b| <= 1e-5 (|b| +
 sd), sd over the rows. An EmSHAP model is fed FOLDER/x.npy and FOLDER/mask.npy, and FOLDER/OUTPUT.npy holds our results for
-each output (`emshap_export --run RUN --model emshap --out EMSHAP_MODEL.onnx --samples FOLDER`): |a - b| <= 1e-4 (|b| +
-max(sd, 0.1)), in raw units (|b| + sd).
+each output (`emshap_export --run RUN --model emshap --out MODEL.onnx --test-rows FOLDER`): |a - b| <= 1e-4 (|b| +
+max(sd, 0.1)), in raw units (|b| + sd). An attribution file (`emshap_export --attribution ... --test-rows FOLDER`) is fed
+FOLDER/x.npy: |a - b| <= 1e-4 (max phi - min phi) of the row, and 1e-3 b more for standard errors; rows are fed together and
+alone, and the milliseconds a row and the process's largest resident set are shown.
 """
 import csv
 import json
 import pathlib
+import resource
 import sys
+import time
 
 import numpy as np
 import onnx
 import onnxruntime as ort
 
-POWER_LIMIT, EMSHAP_LIMIT = 1e-5, 1e-4
+POWER_LIMIT, EMSHAP_LIMIT, ATTRIBUTION_LIMIT = 1e-5, 1e-4, 1e-4
 MISSING = {"", "NA", "NaN", "nan", "null", "NULL", "-"}
 
 
@@ -96,8 +100,38 @@ def verify_power(run: pathlib.Path, data: pathlib.Path, path: pathlib.Path) -> N
     report(path, f"{len(rows)} test rows", worst, f"; R2 {r2:.4f}")
 
 
-def verify_emshap(folder: pathlib.Path, path: pathlib.Path) -> None:
-    _, session = open_model(path)
+def verify_attribution(folder: pathlib.Path, path: pathlib.Path, session: ort.InferenceSession) -> None:
+    x = np.load(folder / "x.npy")
+    expected = {value.name: np.load(folder / f"{value.name}.npy") for value in session.get_outputs()}
+    spread = (expected["phi"].max(axis=1) - expected["phi"].min(axis=1))[:, None]
+    worst, seconds = 0.0, 0.0
+    for begin, end in [(0, len(x))] + [(row, row + 1) for row in range(len(x))]:
+        start = time.perf_counter()
+        results = session.run(list(expected), {"x": x[begin:end]})
+        seconds = time.perf_counter() - start
+        for (name, all_b), got in zip(expected.items(), results):
+            a, b = got.astype(np.float64), all_b[begin:end]
+            if a.shape != b.shape or (np.isnan(a) != np.isnan(b)).any():
+                raise SystemExit(f"{path}: {name} has shape {a.shape}, expected {b.shape}, or NaN where it should not be")
+            limit = ATTRIBUTION_LIMIT * spread[begin:end] + (1e-3 * b if name == "standard_error" else 0)
+            share = np.nan_to_num(np.abs(a - b) / (limit + np.finfo(np.float64).tiny))
+            worst = max(worst, float(share.max()))
+            if worst > 1:
+                at = np.unravel_index(share.argmax(), share.shape)
+                raise SystemExit(f"{path}: {name}{list(map(int, at))} is {a[at]!r} in ONNX Runtime, expected {b[at]!r}: "
+                                 f"{worst:.3g} times the limit")
+    megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    report(path, f"{len(x)} rows", worst, f"; {1000 * seconds:.0f} ms a row alone, {megabytes:.0f} MB resident")
+
+
+def verify_rows(folder: pathlib.Path, path: pathlib.Path) -> None:
+    model, session = open_model(path)
+    if {entry.key: entry.value for entry in model.metadata_props}.get("model") == "attribution":
+        return verify_attribution(folder, path, session)
+    verify_emshap(folder, path, session)
+
+
+def verify_emshap(folder: pathlib.Path, path: pathlib.Path, session: ort.InferenceSession) -> None:
     inputs = {value.name: np.load(folder / f"{value.name}.npy") for value in session.get_inputs()}
     expected = {value.name: np.load(folder / f"{value.name}.npy") for value in session.get_outputs()}
     least = {name: 0.1 for name in expected if name != "conditional_mean"}
@@ -107,8 +141,8 @@ def verify_emshap(folder: pathlib.Path, path: pathlib.Path) -> None:
 
 def main() -> None:
     arguments = sys.argv[1:]
-    if len(arguments) == 3 and arguments[0] == "--samples":
-        verify_emshap(pathlib.Path(arguments[1]), pathlib.Path(arguments[2]))
+    if len(arguments) == 3 and arguments[0] == "--test-rows":
+        verify_rows(pathlib.Path(arguments[1]), pathlib.Path(arguments[2]))
     elif len(arguments) in (2, 3):
         run = pathlib.Path(arguments[0])
         path = pathlib.Path(arguments[2]) if len(arguments) == 3 else run / "power_predictor.onnx"

@@ -57,7 +57,7 @@ class SamplerGraph {
     GraphValue cumulate;                                       ///< (C, C - 1)
     GraphValue component, score;                               ///< noise (Q (F + 1), K_q)
     GraphValue part;                                           ///< (Q) i64: where a part's noise begins
-    GraphValue category, category_bias, allowed, base, values, is_category;
+    GraphValue category, category_bias, allowed, base, values, is_category, all_before, ones;
   } w_;
   std::vector<std::int64_t> slot_;  ///< (F): row of the shifts of a feature, or of its first category
 };

@@ -127,21 +127,26 @@ SamplerGraph::SamplerGraph(GraphWriter& graph, const SetGru& proposal, const Att
   w_.part = graph.constant("noise.part", {plan.parts}, std::span<const std::int64_t>(part));
   if (V == 0) return;
 
-  Matrix allowed(F + 1, V), base(F + 1, V), is_category(F + 1, 1);
+  Matrix allowed(F + 1, V), base(F + 1, V), all_before(V, V), ones(V, 1);
+  std::vector<float> is_category(at(F + 1), 0.f);
   std::fill(allowed.v.begin(), allowed.v.end(), -1e30f);
   std::vector<float> values;
   for (std::int64_t t = 0; t < F; ++t)
     for (std::int64_t v = offsets[at(t)]; v < offsets[at(t + 1)]; ++v) {
       allowed(t, v) = 0;
       base(t, v) = static_cast<float>(.01 * layout.frequencies[at(v)]);
-      is_category(t, 0) = 1;
+      is_category[at(t)] = 1;
+      for (std::int64_t later = v; later < V; ++later) all_before(v, later) = 1;
+      ones(v, 0) = 1;
       values.push_back(static_cast<float>(layout.values[at(v)]));
     }
   w_.category = parameter(graph, store, "head.category");
   w_.category_bias = parameter(graph, store, "head.category_bias");
   w_.allowed = allowed.write(graph, "category.allowed");
   w_.base = base.write(graph, "category.base");
-  w_.is_category = is_category.write(graph, "category.is");
+  w_.is_category = vector(graph, "category.is", is_category);
+  w_.all_before = all_before.write(graph, "category.all_before");
+  w_.ones = ones.write(graph, "category.ones");
   w_.values = vector(graph, "category.values", values);
 }
 
@@ -177,36 +182,47 @@ GraphValue SamplerGraph::write_contexts(GraphWriter& graph, const GraphValue& x,
   return graph.op("Scan", {start, tokens, known}, {{"body", body}, {"num_scan_inputs", 2}}, "states");
 }
 
+// Coalitions whose feature is categorical are few: they are picked out and put back.
 void SamplerGraph::write_category(GraphWriter& graph, const GraphValue& u, const GraphValue& feature,
                                   const GraphValue& uniform, std::int64_t k, Drawn& drawn) const {
   const GraphWriter::Scope scope(graph, "category");
-  const std::int64_t Q = plan_.parts;
-  const auto of_feature = [&](const GraphValue& table) {
-    return unsqueeze(graph, graph.op("Gather", {table, feature}, {{"axis", 0}}), 2);
+  const std::int64_t Q = plan_.parts, each = plan_.part_draws();
+  const GraphValue of_pair = reshaped(graph, feature, {S * Q});
+  const GraphValue is =
+      graph.op("Greater", {graph.op("Gather", {w_.is_category, of_pair}), graph.scalar(.5f)});
+  const GraphValue chosen =
+      graph.op("Squeeze", {graph.op("NonZero", {is}), graph.integers({0})}, {}, "chosen");  // (m)
+  const auto picked = [&](const GraphValue& value, std::int64_t width) {
+    return graph.op("Gather", {reshaped(graph, value, {S * Q, width}), chosen}, {{"axis", 0}});
   };
-  const GraphValue logits =
-      reshaped(graph, graph.op("Gemm", {u, w_.category, w_.category_bias}), {S, Q, k, V});
+  const GraphValue own = graph.op("Gather", {of_pair, chosen});
+  const auto of_feature = [&](const GraphValue& table) {
+    return unsqueeze(graph, graph.op("Gather", {table, own}, {{"axis", 0}}), 1);  // (m, 1, V)
+  };
+  const GraphValue logits = reshaped(
+      graph, graph.op("Gemm", {reshaped(graph, picked(u, k * H), {-1, H}), w_.category, w_.category_bias}),
+      {-1, k, V});
   const GraphValue share =
-      graph.op("Softmax", {graph.op("Add", {logits, of_feature(w_.allowed)})}, {{"axis", 3}});
+      graph.op("Softmax", {graph.op("Add", {logits, of_feature(w_.allowed)})}, {{"axis", 2}});
   const GraphValue p =
       graph.op("Add", {graph.op("Mul", {share, graph.scalar(.99f)}), of_feature(w_.base)}, {}, "probability");
-  const GraphValue last = graph.constant("last", {}, std::vector<std::int64_t>{3});
-  const GraphValue sums = graph.op("CumSum", {p, last});
+  const GraphValue sums = graph.op("MatMul", {p, w_.all_before});
   // The sums are 0 before the feature's categories and their total behind: what is counted is the number of
   // the category among those of all features.
-  const GraphValue total = graph.op("Gather", {sums, graph.integers({V - 1})}, {{"axis", 3}});
-  const GraphValue level = graph.op("Mul", {unsqueeze(graph, uniform, 3), total});
-  const GraphValue reached = graph.op("GreaterOrEqual", {level, sums});
+  const GraphValue total = graph.op("Gather", {sums, graph.integers({V - 1})}, {{"axis", 2}});
+  const GraphValue level = graph.op("Mul", {unsqueeze(graph, picked(uniform, each), 2), total});
+  const GraphValue reached = graph.cast(graph.op("GreaterOrEqual", {level, sums}), GraphType::f32);
   const GraphValue count = graph.op(
-      "Min",
-      {graph.op("ReduceSum", {graph.cast(reached, GraphType::i64), graph.integers({3})}, {{"keepdims", 0}}),
-       graph.integers({V - 1})});
-  const GraphValue is =
-      graph.op("Greater", {graph.op("Gather", {w_.is_category, feature}, {{"axis", 0}}), graph.scalar(.5f)});
-  drawn.x = graph.op("Where", {is, graph.op("Gather", {w_.values, count}), drawn.x}, {}, "x");
-  drawn.slot =
-      graph.op("Where", {is, graph.op("Add", {count, graph.integers({F + 1})}), unsqueeze(graph, feature, 2)},
-               {}, "slot");
+      "Min", {graph.cast(reshaped(graph, graph.op("MatMul", {reached, w_.ones}), {-1, each}), GraphType::i64),
+              graph.integers({V - 1})});  // (m, K_q)
+  const GraphValue place = unsqueeze(graph, chosen, 1);
+  const auto put_back = [&](const GraphValue& all, const GraphValue& values) {
+    return reshaped(graph, graph.op("ScatterND", {reshaped(graph, all, {S * Q, each}), place, values}),
+                    {S, Q, each});
+  };
+  drawn.x = put_back(drawn.x, graph.op("Gather", {w_.values, count}));
+  drawn.slot = put_back(graph.op("Expand", {unsqueeze(graph, feature, 2), graph.integers({S, Q, each})}),
+                        graph.op("Add", {count, graph.integers({F + 1})}));
 }
 
 SamplerGraph::Drawn SamplerGraph::write_value(GraphWriter& graph, const GraphValue& h, const GraphValue& mean,

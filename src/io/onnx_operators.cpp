@@ -136,21 +136,6 @@ void gru(Call& c) {
   c.out.push_back(std::move(last));
 }
 
-/// Running sums along an axis.
-void cumulated(Call& c) {
-  if (c.integer("exclusive", 0) != 0 || c.integer("reverse", 0) != 0)
-    throw IoError("attributes exclusive and reverse are not supported");
-  Array out = c.at(0);
-  const auto [before, extent, after] = around(out, axis_of(out, c.single(1)));
-  for (std::int64_t i = 0; i < before * extent * after; ++i) {
-    if (i / after % extent == 0) continue;
-    double& value = out.v[static_cast<std::size_t>(i)];
-    value += out.v[static_cast<std::size_t>(i - after)];
-    if (out.type == Type::FLOAT) value = static_cast<double>(static_cast<float>(value));
-  }
-  c.out = {std::move(out)};
-}
-
 /// visit(i, j): element i of `indices` stands for element j of `a` along the axis.
 template <class Visit>
 void for_each_index(const Array& a, const Array& indices, std::size_t axis, const Visit& visit) {
@@ -192,6 +177,34 @@ void scatter_elements(Call& c) {
   c.out = {std::move(out)};
 }
 
+/// Whole entries along the first axis.
+void scatter_entries(Call& c) {
+  Array out = c.at(0);
+  const Array &where = c.at(1), &values = c.at(2);
+  if (where.rank() != 2 || where.dims[1] != 1 || values.rank() != out.rank())
+    throw IoError("only indices of entries along the first axis are supported");
+  const Around shape = around(out, 0);
+  if (values.elements() != where.elements() * shape.after) throw IoError("the shapes do not fit");
+  for (std::int64_t i = 0; i < where.elements(); ++i) {
+    const auto entry = static_cast<std::int64_t>(where.v[static_cast<std::size_t>(i)]);
+    if (entry < 0 || entry >= shape.extent)
+      throw IoError(fmt::format("entry {} of {} was asked for", entry, shape.extent));
+    const auto from = values.v.begin() + static_cast<std::ptrdiff_t>(i * shape.after);
+    std::copy_n(from, shape.after, out.v.begin() + static_cast<std::ptrdiff_t>(entry * shape.after));
+  }
+  c.out = {std::move(out)};
+}
+
+/// Indices of a list's entries other than 0.
+void non_zero(Call& c) {
+  if (c.at(0).rank() != 1) throw IoError("only lists are supported");
+  Array out{Type::INT64, {1, 0}, {}};
+  for (std::size_t i = 0; i < c.at(0).v.size(); ++i)
+    if (c.at(0).v[i] != 0) out.v.push_back(static_cast<double>(i));
+  out.dims[1] = out.elements();
+  c.out = {std::move(out)};
+}
+
 void range(Call& c) {
   const double begin = c.at(0).v.at(0), end = c.at(1).v.at(0), step = c.at(2).v.at(0);
   Array out{c.at(0).type, {0}, {}};
@@ -222,7 +235,6 @@ const std::unordered_map<std::string, Operator>& operators() {
       {"Cast", cast},
       {"Clip", clip},
       {"Concat", [](Call& c) { c.out = {concatenated(c.in, c.integer("axis", 0))}; }},
-      {"CumSum", cumulated},
       {"Div", [](Call& c) { binary(c, [](double a, double b) { return a / b; }); }},
       {"Equal", [](Call& c) { relation(c, [](double a, double b) { return a == b; }); }},
       {"Elu",
@@ -261,6 +273,7 @@ const std::unordered_map<std::string, Operator>& operators() {
       {"Min", [](Call& c) { binary(c, [](double a, double b) { return std::isnan(a) || a < b ? a : b; }); }},
       {"Mul", [](Call& c) { binary(c, [](double a, double b) { return a * b; }); }},
       {"Neg", [](Call& c) { unary(c, [](double a) { return -a; }); }},
+      {"NonZero", non_zero},
       {"Pow", [](Call& c) { binary(c, [](double a, double b) { return std::pow(a, b); }); }},
       {"Range", range},
       {"ReduceSum",
@@ -270,6 +283,7 @@ const std::unordered_map<std::string, Operator>& operators() {
       {"Relu", [](Call& c) { unary(c, [](double a) { return a < 0 ? 0 : a; }); }},
       {"Reshape", reshape},
       {"ScatterElements", scatter_elements},
+      {"ScatterND", scatter_entries},
       {"Shape", shape},
       {"Sigmoid", [](Call& c) { unary(c, [](double a) { return 1 / (1 + std::exp(-a)); }); }},
       {"Slice", slice},

@@ -1,6 +1,8 @@
 // emshap_export on a small run that the library makes here.
 #include <doctest/doctest.h>
 
+#include <numeric>
+
 #include "app_runner.h"
 #include "emshap/core/atomic_file.h"
 #include "emshap/data/csv.h"
@@ -36,6 +38,17 @@ void train_density(const fs::path& folder, const fs::path& data) {
   finish_emshap(run, {});
 }
 
+/// A power predictor of the density model's columns as an ONNX file.
+void write_predictor(const fs::path& file, const Table& table) {
+  std::vector<std::int64_t> rows(static_cast<std::size_t>(table.rows()));
+  std::iota(rows.begin(), rows.end(), std::int64_t{0});
+  const Preprocessor scaler = Preprocessor::fit(table, rows);
+  const PowerPredictor network({.features = scaler.features.outputs(), .hidden = {4}});
+  io::export_power_predictor(file, scaler, network,
+                             {.target = "power", .target_unit = "W", .feature_units = {}, .more = {}},
+                             Tensor::zeros({1, 3}));
+}
+
 /// A folder with finished runs; made once for all cases.
 const fs::path& workspace() {
   static const report::TemporaryFolder folder;
@@ -59,6 +72,9 @@ const fs::path& workspace() {
     train_power(job, pool, &run);
     finish_power(run, {});
     train_density(folder.path() / "density", data);
+    ColumnSelection few = test::host_columns();
+    few.features = {"cpu_util", "mem_util", "disk_io"};
+    write_predictor(folder.path() / "linear.onnx", read_csv(data, few));
     return true;
   }();
   REQUIRE(made);
@@ -87,7 +103,7 @@ TEST_CASE("a run is exported, verified and shown; again gives the same bytes") {
 
 TEST_CASE("an EmSHAP model is exported with rows, masks and our outputs") {
   const auto run = run_app(
-      "emshap_export", {"--run", "density", "--out", "density.onnx", "--samples", "samples"}, workspace());
+      "emshap_export", {"--run", "density", "--out", "density.onnx", "--test-rows", "samples"}, workspace());
   REQUIRE_MESSAGE(run.exit_code == 0, run.output);
   CHECK(run.says("input   mask [batch, 3] float32"));
   CHECK(run.says("output  conditional_mean [batch, 3] float32"));
@@ -101,14 +117,47 @@ TEST_CASE("an EmSHAP model is exported with rows, masks and our outputs") {
   const Tensor energy = read_npy(workspace() / "samples/energy.npy");
   for (std::int64_t r = 0; r < 1000; ++r) CHECK(energy.ptr<float>()[r] == expected.ptr<float>()[r]);
 
-  const auto samples =
-      run_app("emshap_export", {"--run", "run", "--out", "power2.onnx", "--samples", "samples"}, workspace());
+  const auto samples = run_app(
+      "emshap_export", {"--run", "run", "--out", "power2.onnx", "--test-rows", "samples"}, workspace());
   CHECK(samples.exit_code == 2);
   CHECK_FALSE(fs::exists(workspace() / "power2.onnx"));
   const auto other =
       run_app("emshap_export", {"--run", "run", "--model", "emshap", "--out", "x.onnx"}, workspace());
   CHECK(other.exit_code == 3);
   CHECK(other.says("run has no emshap model, it has power"));
+}
+
+TEST_CASE("attributions of a predictor are exported as one file, the library's with it") {
+  const fs::path folder = workspace() / "density";
+  const auto run = run_app(
+      "emshap_export",
+      {"--attribution", "--run", "density", "--predictor", "linear.onnx", "--budget", "8", "--samples", "16",
+       "--replicates", "4", "--out", "attribution.onnx", "--test-rows", "attribution_rows"},
+      workspace());
+  REQUIRE_MESSAGE(run.exit_code == 0, run.output);
+  CHECK(run.says("input   x [batch, 3] float32"));
+  CHECK(run.says("output  phi [batch, 3] float32"));
+  CHECK(run.says("coalitions: 8"));
+  CHECK(run.says("largest deviation"));
+  const Tensor x = read_npy(workspace() / "attribution_rows/x.npy");
+  const Tensor phi = read_npy(workspace() / "attribution_rows/phi.npy");
+  const Tensor prediction = read_npy(workspace() / "attribution_rows/prediction.npy");
+  const Tensor phi0 = read_npy(workspace() / "attribution_rows/phi0.npy");
+  REQUIRE(phi.rows() == x.rows());
+  for (std::int64_t r = 0; r < x.rows(); ++r) {
+    const double* p = phi.ptr<double>() + 3 * r;
+    CHECK(phi0.ptr<double>()[r] + p[0] + p[1] + p[2] == doctest::Approx(prediction.ptr<double>()[r]));
+  }
+
+  const auto refused = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), "--attribution");
+    return run_app("emshap_export", arguments, workspace());
+  };
+  CHECK(refused({"--run", "density"}).says("--attribution needs --out"));
+  CHECK(refused({"--run", "density", "--out", "x.onnx"}).says("no power predictor"));
+  CHECK(refused({"--run", "density", "--predictor", "linear.onnx", "--out", "x.onnx", "--budget", "2"})
+            .exit_code == 2);
+  CHECK_FALSE(fs::exists(workspace() / "x.onnx"));
 }
 
 TEST_CASE("wrong use and damaged files give one sentence and the right exit code") {

@@ -172,7 +172,7 @@ TEST_CASE("products of stacks of matrices, and Gemm's attributes") {
       {2, 0, 2}, {"batch", 2}, {4, 10});
 }
 
-TEST_CASE("entries chosen along an axis, running sums, ranges and limits") {
+TEST_CASE("entries chosen along an axis, put back, ranges and limits") {
   check(
       [](GraphWriter& g, const GraphValue& x) {
         const std::vector<std::int64_t> which{2, 0, -2, 1};
@@ -192,9 +192,12 @@ TEST_CASE("entries chosen along an axis, running sums, ranges and limits") {
       {1, 2, 3, 4, 5, 6}, same, {20, 10, 3, 4, 40, 30});
   check(
       [](GraphWriter& g, const GraphValue& x) {
-        return g.op("CumSum", {x, g.constant("axis", {}, std::vector<std::int64_t>{1})});
+        const Values flags{1, 0, 1}, rows{10, 20, 30, 40, 50, 60};
+        const GraphValue chosen = g.op("NonZero", {g.constant("flags", {3}, std::span<const float>(flags))});
+        const GraphValue where = g.op("Transpose", {chosen}, {{"perm", std::vector<std::int64_t>{1, 0}}});
+        return g.op("ScatterND", {x, where, g.constant("rows", {2, 3}, std::span<const float>(rows))});
       },
-      two_rows, same, {1, -1, 2, 4, 4.5f, -1.5f});
+      {1, 2, 3, 4, 5, 6, 7, 8, 9}, same, {10, 20, 30, 4, 5, 6, 40, 50, 60});
   check(
       [](GraphWriter& g, const GraphValue& x) {
         const auto number = [&](const char* name, std::int64_t value) {
