@@ -150,6 +150,16 @@ Columns columns_of(const ForeignGraph& graph, const OnnxPredictorOptions& option
   return columns;
 }
 
+bool is_classifier(const ForeignGraph& graph) {
+  for (const auto& output : graph.message.graph().output()) {
+    const std::int32_t type = output.type().tensor_type().elem_type();
+    if (output.type().has_sequence_type() || type == onnx::TensorProto::INT64 ||
+        type == onnx::TensorProto::STRING)
+      return true;
+  }
+  return false;
+}
+
 std::string output_of(const ForeignGraph& graph, const OnnxPredictorOptions& options) {
   std::vector<std::string> all, real;
   bool found = false;

@@ -14,6 +14,8 @@ struct Columns {
   std::vector<std::int64_t> position;  ///< of each of the file's columns in the caller's rows
 };
 Columns columns_of(const ForeignGraph& graph, const OnnxPredictorOptions& options);
+/// Whether the file gives class labels, be it beside what is computed.
+bool is_classifier(const ForeignGraph& graph);
 /// The output to compute. Throws ConfigError.
 std::string output_of(const ForeignGraph& graph, const OnnxPredictorOptions& options);
 

@@ -104,7 +104,7 @@ OnnxPredictor OnnxPredictor::parse(std::string_view bytes, const std::string& na
     if (impl->index < 0 || impl->index >= impl->width)
       throw ConfigError(fmt::format("{}: output '{}' has {} entries, index {} is not among them", name,
                                     output, impl->width, impl->index));
-  } else if (impl->width == 2 && impl->classes.size() == 2) {
+  } else if (impl->width == 2 && foreign::is_classifier(*graph)) {
     impl->index = 1;
   } else if (impl->width > 1) {
     throw ConfigError(fmt::format("{}: output '{}' has {} entries, choose {}", name, output, impl->width,

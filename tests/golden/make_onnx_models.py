@@ -26,6 +26,7 @@ lines = []
 
 def save(name, model, x, exact=(), feeds=None):
     """Runs `model` on the rows x and saves all three; feeds maps input names to arrays."""
+    model.graph.name = name  # converters draw one
     data = model.SerializeToString()
     assert len(data) < 60000, (name, len(data))
     options = ort.SessionOptions()
@@ -96,6 +97,8 @@ def sklearn_models():
     save("scaler_mlp_open", to_onnx(mlp, initial_types=[("X", FloatTensorType([None, None]))]), rows)
     tanh = make_pipeline(MinMaxScaler(), MLPClassifier(hidden_layer_sizes=(6,), activation="tanh", max_iter=60, random_state=1))
     save("minmax_mlp_three", convert(tanh.fit(x, three), options=raw), rows)
+    two_mlp = MLPClassifier(hidden_layer_sizes=(4,), max_iter=60, random_state=1).fit(x, two)
+    save("mlp_two", convert(two_mlp, options=raw), rows)
     save("normalizer_l1", convert(make_pipeline(Normalizer("l1"), LinearRegression()).fit(x, y)), rows)
     save("normalizer_l2", convert(make_pipeline(Normalizer("l2"), LinearRegression()).fit(x, y)), rows)
     save("normalizer_max", convert(make_pipeline(Normalizer("max"), LinearRegression()).fit(x, y)), rows)

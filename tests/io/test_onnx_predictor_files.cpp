@@ -63,6 +63,9 @@ TEST_SUITE("onnx_predictor_files") {
     CHECK(io::OnnxPredictor::load(lightgbm, choose("", {}, "0")).target() == "probabilities['0']");
     CHECK_THROWS_AS(io::OnnxPredictor::load(lightgbm, choose("label")), ConfigError);
 
+    // The labels come from ArgMax; the second of two probabilities is the positive class all the same.
+    CHECK(io::OnnxPredictor::load(test::foreign_path("mlp_two.onnx")).target() == "probabilities[1]");
+
     const std::string three = test::foreign_path("logistic_three.onnx");
     CHECK_THROWS_WITH_AS(io::OnnxPredictor::load(three),
                          (three + ": output 'probabilities' has 3 entries, choose one of its classes 'cold', "
