@@ -11,6 +11,7 @@
 
 #include "core/mat.h"
 #include "emshap/core/error.h"
+#include "explain/size_intercepts.h"
 #include "explain/solver_parts.h"
 
 namespace emshap {
@@ -36,8 +37,9 @@ struct System {
 
 // With phi = Delta / M 1 + Q t, Q'1 = 0, least squares are free of the constraint: t = H^-1 Q' sum w z (v -
 // v0 - Delta s / M), H = Q'AQ. A coalition and its complement differ by the sign of Q'z alone: one of each
-// pair makes H.
-System factorise(const Coalitions& set, const std::vector<std::int64_t>& present) {
+// pair makes H. Intercepts of sizes take the mean of their pairs from z.
+System factorise(const Coalitions& set, const std::vector<std::int64_t>& present,
+                 const SizeIntercepts& sizes) {
   const auto m = static_cast<Eigen::Index>(present.size());
   if (m == 1) return {Eigen::MatrixXd::Zero(1, 1)};
   const Eigen::MatrixXd q = contrasts(m);
@@ -52,8 +54,10 @@ System factorise(const Coalitions& set, const std::vector<std::int64_t>& present
   for (std::int64_t c = 2; c < set.size(); c += 2) {
     const double root = std::sqrt(set.weight[at(c)] + set.weight[at(c + 1)]);
     // z - 1/2 in place of z: the same after Q', and the entries of A stay small.
+    const double* const mean = sizes.mean_of(c / 2);
+    const double sign = sizes.sign_of(c / 2);
     for (Eigen::Index i = 0; i < m; ++i)
-      z(i, filled) = set.row(c)[present[at(i)]] != 0 ? root / 2 : -root / 2;
+      z(i, filled) = root * ((set.row(c)[present[at(i)]] != 0 ? .5 : -.5) - sign * mean[i]);
     if (++filled == block) flush();
   }
   flush();
@@ -105,7 +109,8 @@ ShapleySolver::ShapleySolver(const Coalitions& coalitions, const std::vector<std
 }
 
 void ShapleySolver::least_squares(const Coalitions& set, const std::vector<std::int64_t>& present) {
-  const System system = factorise(set, present);
+  const SizeIntercepts sizes(set, present);
+  const System system = factorise(set, present, sizes);
   condition_ = system.condition;
   ridge_ = system.ridge;
   const auto m = static_cast<Eigen::Index>(present.size());
@@ -115,6 +120,9 @@ void ShapleySolver::least_squares(const Coalitions& set, const std::vector<std::
     r[j * count_] = -even;
     r[j * count_ + 1] = even;
   }
+  Eigen::MatrixXd taken(m, sizes.count());  // of the means
+  for (std::int64_t g = 0; g < sizes.count(); ++g)
+    taken.col(g) = system.inverse * Eigen::Map<const Eigen::VectorXd>(sizes.mean(g), m);
   std::vector<double> sum(at(m));
   for (std::int64_t c = 2; c < count_; ++c) {
     std::fill(sum.begin(), sum.end(), 0.0);
@@ -124,6 +132,12 @@ void ShapleySolver::least_squares(const Coalitions& set, const std::vector<std::
       ++size;
       for (Eigen::Index i = 0; i < m; ++i) sum[at(i)] += system.inverse(i, k);
     }
+    const std::int64_t group = sizes.group_of(c / 2);
+    if (group >= 0) {
+      const double sign = c % 2 == 0 ? sizes.sign_of(c / 2) : -sizes.sign_of(c / 2);
+      for (Eigen::Index i = 0; i < m; ++i) sum[at(i)] -= sign * taken(i, group);
+    }
+    // What a size adds to all its coalitions is no concern of the players.
     const double share = static_cast<double>(size) * even, w = set.weight[at(c)];
     for (Eigen::Index i = 0; i < m; ++i) {
       double* const row = r + present[at(i)] * count_;
@@ -134,11 +148,18 @@ void ShapleySolver::least_squares(const Coalitions& set, const std::vector<std::
   }
   // What is needed for the variance by pairs that might not have been drawn.
   pair_variance_.assign(at(count_ / 2), 0.0);
+  intercepts_ = sizes.count();
+  size_group_.assign(at(count_ / 2), -1);
+  size_weight_.assign(at(count_ / 2), 0.0);
+  for (std::int64_t p = 1; p < count_ / 2; ++p) {
+    size_group_[at(p)] = sizes.group_of(p);
+    size_weight_[at(p)] = sizes.weight_of(p);
+  }
   if (set.enumerated()) return;
   for (std::int64_t c = 0; c < count_; c += 2)
     member_.insert(member_.end(), set.row(c), set.row(c) + players_);
   const auto pairs = static_cast<double>((count_ - 2) / 2);
-  const double freedom = pairs - static_cast<double>(m - 1);
+  const double freedom = pairs - static_cast<double>(m - 1 + sizes.count());
   for (std::int64_t p = 1; p < count_ / 2; ++p) {
     const double each = set.probability[at(2 * p)];
     if (each >= 1) continue;

@@ -33,15 +33,23 @@ void ShapleySolver::variance_of_pairs(const double* v, const double* phi, double
   double total = 0;
   for (std::int64_t j = 0; j < players_; ++j) total += phi[j];
   // Residuals times the root of their pair's factor; 0 for pairs that had to be there.
-  std::vector<double> e(at(count_), 0.0);
+  std::vector<double> e(at(count_), 0.0), h(at(intercepts_), 0.0);
   for (std::int64_t k = 1; k < count_ / 2; ++k) {
     if (pair_variance_[at(k)] == 0) continue;
-    const double root = std::sqrt(pair_variance_[at(k)]);
     const std::uint8_t* const z = member_.data() + k * players_;
     double in = 0;
     for (std::int64_t j = 0; j < players_; ++j) in += z[j] != 0 ? phi[j] : 0;
-    e[at(2 * k)] = root * (v[2 * k] - v[0] - in);
-    e[at(2 * k + 1)] = root * (v[2 * k + 1] - v[0] - (total - in));
+    e[at(2 * k)] = v[2 * k] - v[0] - in;
+    e[at(2 * k + 1)] = v[2 * k + 1] - v[0] - (total - in);
+    if (size_group_[at(k)] >= 0)
+      h[at(size_group_[at(k)])] += size_weight_[at(k)] * .5 * (e[at(2 * k)] - e[at(2 * k + 1)]);
+  }
+  for (std::int64_t k = 1; k < count_ / 2; ++k) {
+    const double root = std::sqrt(pair_variance_[at(k)]);
+    const std::int64_t group = size_group_[at(k)];
+    const double of_size = group < 0 ? 0 : size_weight_[at(k)] < 0 ? -h[at(group)] : h[at(group)];
+    e[at(2 * k)] = root * (e[at(2 * k)] - of_size);
+    e[at(2 * k + 1)] = root * (e[at(2 * k + 1)] + of_size);
   }
   for (std::int64_t j = 0; j < players_; ++j) {
     if (absent_[at(j)] != 0) continue;

@@ -50,10 +50,13 @@ void EstimateGraph::make_pairs(GraphWriter& graph, const Coalitions& coalitions,
                                const std::vector<std::int64_t>& place) {
   const std::int64_t C = coalitions.size(), M = players_;
   std::vector<std::int64_t> number[2];
-  std::vector<double> matrix[2], member[2], factor;
+  std::vector<double> matrix[2], member[2], factor, weight;
+  std::vector<std::int64_t> group;
   for (std::int64_t p = 1; p < C / 2; ++p) {
     if (solver.residual_pairs()[at(p)] == 0) continue;
     factor.push_back(solver.residual_pairs()[at(p)]);
+    group.push_back(solver.size_groups()[at(p)]);
+    weight.push_back(solver.size_weights()[at(p)]);
     for (std::int64_t side = 0; side < 2; ++side) {
       const std::int64_t c = 2 * p + side;
       number[side].push_back(place[at(c)]);
@@ -81,6 +84,16 @@ void EstimateGraph::make_pairs(GraphWriter& graph, const Coalitions& coalitions,
   first_member_ = graph.constant("first_member", {pairs_, M}, std::span<const float>(in[0]));
   second_member_ = graph.constant("second_member", {pairs_, M}, std::span<const float>(in[1]));
   factor_ = graph.constant("factor", {pairs_, 1}, std::span<const double>(factor));
+  terms_ = solver.size_intercepts();
+  if (terms_ == 0) return;
+  std::vector<double> share(at(terms_ * pairs_), 0.0), sign(at(pairs_ * terms_), 0.0);
+  for (std::int64_t i = 0; i < pairs_; ++i) {
+    if (group[at(i)] < 0) continue;
+    share[at(group[at(i)] * pairs_ + i)] = weight[at(i)] / 2;
+    sign[at(i * terms_ + group[at(i)])] = weight[at(i)] < 0 ? -1 : 1;
+  }
+  size_share_ = graph.constant("size_share", {terms_, pairs_}, std::span<const double>(share));
+  size_sign_ = graph.constant("size_sign", {pairs_, terms_}, std::span<const double>(sign));
 }
 
 void EstimateGraph::make_orders(GraphWriter& graph, const Coalitions& coalitions,
@@ -111,17 +124,22 @@ void EstimateGraph::make_orders(GraphWriter& graph, const Coalitions& coalitions
       std::vector<double>{pairs_ > 1 ? 1 / (count * (count - 1)) : std::numeric_limits<double>::quiet_NaN()});
 }
 
-/// sum_P factor_P (R_S e_S + R_S' e_S')^2, e_S = v(S) - v0 - z_S' phi.
+/// sum_P factor_P (R_S e_S + R_S' e_S')^2, e_S = v(S) - v0 - z_S' phi - h(s).
 GraphValue EstimateGraph::write_pair_variance(GraphWriter& graph, const GraphValue& gained,
                                               const GraphValue& phi) const {
-  const auto share = [&](const GraphValue& number, const GraphValue& member, const GraphValue& matrix) {
+  const auto residual = [&](const GraphValue& number, const GraphValue& member) {
     const GraphValue fitted = graph.op("MatMul", {graph.cast(member, GraphType::f64), as_column(graph, phi)});
-    const GraphValue e =
-        graph.op("Sub", {as_column(graph, graph.op("Gather", {gained, number})), fitted}, {}, "residual");
-    return graph.op("Mul", {matrix, e});
+    return graph.op("Sub", {as_column(graph, graph.op("Gather", {gained, number})), fitted}, {}, "residual");
   };
-  const GraphValue u = graph.op(
-      "Add", {share(first_, first_member_, first_matrix_), share(second_, second_member_, second_matrix_)});
+  GraphValue first = residual(first_, first_member_), second = residual(second_, second_member_);
+  if (terms_ > 0) {
+    const GraphValue h = graph.op("MatMul", {size_share_, graph.op("Sub", {first, second})}, {}, "size_term");
+    const GraphValue of_pair = graph.op("MatMul", {size_sign_, h});
+    first = graph.op("Sub", {first, of_pair});
+    second = graph.op("Add", {second, of_pair});
+  }
+  const GraphValue u =
+      graph.op("Add", {graph.op("Mul", {first_matrix_, first}), graph.op("Mul", {second_matrix_, second})});
   return sum(graph, graph.op("Mul", {factor_, square(graph, u)}), 0);
 }
 

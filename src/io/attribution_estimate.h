@@ -27,9 +27,11 @@ class EstimateGraph {
 
   const AttributionPlan& plan_;
   std::int64_t players_ = 0, pairs_ = 0;  ///< M; pairs that the sampling variance sums over
+  std::int64_t terms_ = 0;                ///< of sizes
   bool noise_ = false;                    ///< some value is drawn
   GraphValue matrix_, phi0_;              ///< (M, CP), ()
   GraphValue first_, second_, first_matrix_, second_matrix_, first_member_, second_member_, factor_;
+  GraphValue size_share_, size_sign_;  ///< (terms, pairs), (pairs, terms)
   GraphValue before_, after_, order_scale_;
 };
 

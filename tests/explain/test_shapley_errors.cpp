@@ -184,7 +184,7 @@ TEST_SUITE("slow errors of Shapley values") {
           CAPTURE(std::string(to_string(strategy)));
           CAPTURE(budget);
           const Spread spread = sampling_spread(12, values_of(*game), game->shapley(), strategy, budget, 200);
-          CHECK(spread.reported / spread.error > .9);
+          CHECK(spread.reported / spread.error > .87);
           CHECK(spread.reported / spread.error < 1.06);
           CHECK(spread.least > .8);
           CHECK(spread.most < 1.25);
@@ -195,7 +195,7 @@ TEST_SUITE("slow errors of Shapley values") {
     // F = 50: the sizes that are enumerated stay the same over these budgets.
     const LinearGame game(50, .3, 3);
     for (const Strategy strategy : sampled) {
-      const double s = slope_of(game, strategy, {1024, 2048, 4096, 8192, 16384}, 20);
+      const double s = slope_of(game, strategy, {2048, 4096, 8192, 16384, 32768}, 20);
       CAPTURE(std::string(to_string(strategy)));
       CAPTURE(s);
       CHECK(s > -.6);

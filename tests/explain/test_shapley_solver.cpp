@@ -201,6 +201,48 @@ TEST_SUITE("shapley solver") {
     for (const double x : solve(ShapleySolver(exact(7), none_left), v)) CHECK(x == 0);
   }
 
+  TEST_CASE("what all coalitions of a size have in common is no error of a sample") {
+    constexpr std::int64_t M = 20;
+    for (const Strategy strategy : {Strategy::kernel, Strategy::leverage}) {
+      CAPTURE(std::string(to_string(strategy)));
+      for (const std::int64_t budget : {100, 256, 512}) {
+        CAPTURE(budget);
+        const Coalitions set = Coalitions::make(M, strategy, budget, 7);
+        for (const bool lacking : {false, true}) {
+          std::vector<std::uint8_t> absent(lacking ? M : 0, 0);
+          if (lacking) absent[3] = absent[11] = 1;
+          const ShapleySolver solver(set, absent);
+          CHECK((solver.size_intercepts() > 0) == (budget > 100));
+          if (budget == 100) continue;
+          // v = sum of what its players bring + a curve of the number of players present.
+          const auto brings = [](std::int64_t j) { return .3 * static_cast<double>(j) - 2; };
+          Tensor values({1, set.size()}, DType::f64), phi({1, M}, DType::f64), variance({1, M}, DType::f64);
+          const double players = lacking ? M - 2 : M;
+          for (std::int64_t c = 0; c < set.size(); ++c) {
+            double size = 0, sum = 1;
+            for (std::int64_t j = 0; j < M; ++j) {
+              if (set.row(c)[j] == 0 || (lacking && absent[static_cast<std::size_t>(j)] != 0)) continue;
+              ++size;
+              sum += brings(j);
+            }
+            // No symmetric curve: its odd part is what pairs see.
+            values.ptr<double>()[c] = sum + 50 * std::sqrt(size * (players - size)) * std::exp(-size / 4);
+          }
+          solver.solve(values, phi);
+          solver.sampling_variance(values, phi, variance);
+          // Sizes with hardly a pair have no term of their own.
+          const bool exact = strategy == Strategy::kernel && budget == 512 && !lacking;
+          for (std::int64_t j = 0; j < M; ++j) {
+            const bool gone = lacking && absent[static_cast<std::size_t>(j)] != 0;
+            const double expected = gone ? 0 : brings(j);
+            CHECK(std::abs(phi.ptr<double>()[j] - expected) < (exact ? 1e-9 : 1.));
+            if (exact) CHECK(variance.ptr<double>()[j] < 1e-18);
+          }
+        }
+      }
+    }
+  }
+
   TEST_CASE("a row's result does not depend on the other rows") {
     for (const Strategy strategy : all_strategies) {
       const Coalitions set = Coalitions::make(8, strategy, strategy == Strategy::exact ? 256 : 100, 3);
