@@ -129,10 +129,10 @@ Json summary_json(const AttributionRun& run, const AttributionAbout& about, bool
                   {"clamped", run.clamped()}};
   quality["rows"] = {{"missing", run.flagged(ExplainedRow::missing)},
                      {"not_converged", run.flagged(ExplainedRow::not_converged)},
-                     {"unusual", run.flagged(ExplainedRow::unusual)},
+                     {"out_of_distribution", run.flagged(ExplainedRow::unusual)},
                      {"outside_range", run.flagged(ExplainedRow::outside)}};
   if (run.typicality() != nullptr) {
-    quality["unusual_below"] = run.typicality()->threshold();
+    quality["out_of_distribution_below"] = run.typicality()->threshold();
     const auto& features = run.typicality()->space().columns();
     for (std::size_t t = 0; t < about.outside_by_feature.size(); ++t)
       if (about.outside_by_feature[t] > 0)

@@ -71,7 +71,7 @@ std::string flag_names(std::uint32_t flags) {
   std::string out;
   for (const auto& [bit, name] : {std::pair{ExplainedRow::missing, "missing"},
                                   {ExplainedRow::not_converged, "not_converged"},
-                                  {ExplainedRow::unusual, "unusual"},
+                                  {ExplainedRow::unusual, "out_of_distribution"},
                                   {ExplainedRow::outside, "outside_range"}})
     if ((flags & bit) != 0) out += (out.empty() ? "" : "|") + std::string(name);
   return out;

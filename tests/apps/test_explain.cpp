@@ -344,10 +344,10 @@ TEST_CASE("explain: far outside the training data is flagged") {
   CHECK(f.err.find("less likely than 99.9 % of the training rows") != std::string::npos);
   CHECK(f.err.find("outside the range") != std::string::npos);
   const std::vector<Line> lines = csv("far");
-  CHECK(lines[0].at("flags").find("unusual") == std::string::npos);
-  CHECK(lines[1].at("flags").find("unusual|outside_range") != std::string::npos);
+  CHECK(lines[0].at("flags").find("out_of_distribution") == std::string::npos);
+  CHECK(lines[1].at("flags").find("out_of_distribution|outside_range") != std::string::npos);
   const Json j = json("far");
-  CHECK(j["quality"]["rows"]["unusual"] == 1);
+  CHECK(j["quality"]["rows"]["out_of_distribution"] == 1);
   CHECK(j["quality"]["values_outside_range"]["a"] == 1);
   CHECK(j["warnings"].size() >= 2);
 }

@@ -176,7 +176,7 @@ TEST_SUITE("attribution log") {
     log.remove();
     CHECK_FALSE(AttributionLog::exists(at));
     CHECK(flag_names(0).empty());
-    CHECK(flag_names(5) == "missing|unusual");
+    CHECK(flag_names(5) == "missing|out_of_distribution");
     CHECK(flag_names(10) == "not_converged|outside_range");
   }
 

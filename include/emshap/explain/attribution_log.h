@@ -26,7 +26,7 @@ struct ExplainedRow {
   std::uint32_t flags = 0;
   std::vector<double> phi, standard_error;  ///< (M)
 };
-/// "missing|unusual"; empty for no flag.
+/// "missing|out_of_distribution"; empty for no flag.
 EMSHAP_API std::string flag_names(std::uint32_t flags);
 
 /// Two files in a folder: attributions.partial with the rows, to which is appended only, and
