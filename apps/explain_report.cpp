@@ -124,9 +124,18 @@ std::vector<std::string> explanation_warnings(const AttributionRun& run, const V
   add(run.flagged(ExplainedRow::outside), "have values outside the range of the training rows: " + columns);
   add(run.flagged(ExplainedRow::missing),
       "lack values: what is missing gets 0, and the prediction is the expectation given the rest");
-  if (2 * run.flagged(ExplainedRow::not_converged) > n)
+  if (2 * run.flagged(ExplainedRow::not_converged) > n) {
+    const auto square = [](std::vector<double> errors) {
+      double sum = 0;
+      for (const double e : errors) sum += std::isnan(e) ? 0 : e * e;
+      return sum;
+    };
+    const bool noisy = square(run.noise_error()) > square(run.sampling_error());
     add(run.flagged(ExplainedRow::not_converged),
-        "have standard errors above the tolerance: more --samples or a larger --budget makes them smaller");
+        fmt::format("have standard errors above the tolerance, mostly by {} makes them smaller",
+                    noisy ? "the noise of the values: a larger --samples"
+                          : "the choice of coalitions: a larger --budget"));
+  }
   if (values.shared_noise() && values.replicates() == 1)
     out.emplace_back("with one replicate there are no standard errors of the noise");
   if (run.explainer().ridge() > 0)
