@@ -139,6 +139,7 @@ void load_foreign(const ModelChoice& choice, ExplainModels& out) {
                                   choice.model, f->inputs()));
   out.target = f->target();
   out.about["output"] = f->target();
+  out.write_f = [f = f.get()](GraphWriter& graph, const GraphValue& raw) { return f->append_to(graph, raw); };
   out.f = std::move(f);
 }
 

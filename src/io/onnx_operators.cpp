@@ -26,6 +26,12 @@ void binary(Call& c, const F& f) {
   c.out = {broadcast(c.at(0).type, c.at(0), c.at(1), f)};
 }
 template <class F>
+void several(Call& c, const F& f) {
+  Array out = c.at(0);
+  for (std::size_t i = 1; i < c.in.size(); ++i) out = broadcast(out.type, out, c.at(i), f);
+  c.out = {std::move(out)};
+}
+template <class F>
 void relation(Call& c, const F& f) {
   c.out = {broadcast(Type::BOOL, c.at(0), c.at(1), [&](double a, double b) { return f(a, b) ? 1.0 : 0.0; })};
 }
@@ -104,11 +110,41 @@ void slice(Call& c) {
   c.out = {sliced(c.at(0), axis, c.single(1), std::min(c.single(2), c.at(0).dims[axis]))};
 }
 
-/// Of arrays of one shape.
+/// Inference on (rows, columns, ...).
+void batch_normalization(Call& c) {
+  Array out = c.at(0);
+  const auto [rows, columns, after] = around(out, 1);
+  const double epsilon = c.real("epsilon", 1e-5);
+  for (std::int64_t i = 0; i < rows * columns * after; ++i) {
+    const auto column = static_cast<std::size_t>(i / after % columns);
+    const double scale = c.at(1).v.at(column) / std::sqrt(c.at(4).v.at(column) + epsilon);
+    double& value = out.v[static_cast<std::size_t>(i)];
+    value = (value - c.at(3).v.at(column)) * scale + c.at(2).v.at(column);
+  }
+  out.round();
+  c.out = {std::move(out)};
+}
+
+void reduce_mean(Call& c) {
+  const std::vector<std::int64_t> axes = c.integers("axes");
+  if (axes.size() != 1) throw IoError("only one axis is supported");
+  const std::size_t axis = axis_of(c.at(0), axes[0]);
+  const auto extent = static_cast<double>(c.at(0).dims[axis]);
+  c.out = {each(summed(c.at(0), axis, c.integer("keepdims", 1) != 0), [&](double a) { return a / extent; })};
+}
+
+void flatten(Call& c) {
+  Array out = c.at(0);
+  const std::int64_t axis = c.integer("axis", 1);
+  std::int64_t before = 1;
+  for (std::int64_t i = 0; i < axis; ++i) before *= out.dims.at(static_cast<std::size_t>(i));
+  out.dims = {before, before == 0 ? 0 : out.elements() / before};
+  c.out = {std::move(out)};
+}
+
 void mean(Call& c) {
-  Array sum = c.at(0);
-  for (std::size_t i = 1; i < c.in.size(); ++i)
-    sum = broadcast(sum.type, sum, c.at(i), [](double a, double b) { return a + b; });
+  several(c, [](double a, double b) { return a + b; });
+  const Array sum = std::move(c.out[0]);
   const auto count = static_cast<double>(c.in.size());
   c.out = {each(sum, [&](double a) { return a / count; })};
 }
@@ -232,9 +268,12 @@ const std::unordered_map<std::string, Operator>& operators() {
       {"Abs", [](Call& c) { unary(c, [](double a) { return std::abs(a); }); }},
       {"Add", [](Call& c) { binary(c, [](double a, double b) { return a + b; }); }},
       {"And", [](Call& c) { relation(c, [](double a, double b) { return a != 0 && b != 0; }); }},
+      {"BatchNormalization", batch_normalization},
       {"Cast", cast},
+      {"Ceil", [](Call& c) { unary(c, [](double a) { return std::ceil(a); }); }},
       {"Clip", clip},
       {"Concat", [](Call& c) { c.out = {concatenated(c.in, c.integer("axis", 0))}; }},
+      {"Cos", [](Call& c) { unary(c, [](double a) { return std::cos(a); }); }},
       {"Div", [](Call& c) { binary(c, [](double a, double b) { return a / b; }); }},
       {"Equal", [](Call& c) { relation(c, [](double a, double b) { return a == b; }); }},
       {"Elu",
@@ -245,6 +284,8 @@ const std::unordered_map<std::string, Operator>& operators() {
       {"Erf", [](Call& c) { unary(c, [](double a) { return std::erf(a); }); }},
       {"Exp", [](Call& c) { unary(c, [](double a) { return std::exp(a); }); }},
       {"Expand", expand},
+      {"Flatten", flatten},
+      {"Floor", [](Call& c) { unary(c, [](double a) { return std::floor(a); }); }},
       {"GRU", gru},
       {"Gather",
        [](Call& c) { c.out = {gathered(c.at(0), c.at(1), axis_of(c.at(0), c.integer("axis", 0)))}; }},
@@ -263,35 +304,46 @@ const std::unordered_map<std::string, Operator>& operators() {
          const double slope = c.real("alpha", .01);
          unary(c, [&](double a) { return a < 0 ? slope * a : a; });
        }},
+      {"Less", [](Call& c) { relation(c, [](double a, double b) { return a < b; }); }},
       {"LessOrEqual", [](Call& c) { relation(c, [](double a, double b) { return a <= b; }); }},
       {"Log", [](Call& c) { unary(c, [](double a) { return std::log(a); }); }},
       {"LogSoftmax",
        [](Call& c) { c.out = {log_softmax(c.at(0), axis_of(c.at(0), c.integer("axis", -1)))}; }},
       {"MatMul", [](Call& c) { c.out = {product(c.at(0), c.at(1))}; }},
-      {"Max", [](Call& c) { binary(c, [](double a, double b) { return std::isnan(a) || a > b ? a : b; }); }},
+      {"Max", [](Call& c) { several(c, [](double a, double b) { return std::isnan(a) || a > b ? a : b; }); }},
       {"Mean", mean},
-      {"Min", [](Call& c) { binary(c, [](double a, double b) { return std::isnan(a) || a < b ? a : b; }); }},
+      {"Min", [](Call& c) { several(c, [](double a, double b) { return std::isnan(a) || a < b ? a : b; }); }},
       {"Mul", [](Call& c) { binary(c, [](double a, double b) { return a * b; }); }},
       {"Neg", [](Call& c) { unary(c, [](double a) { return -a; }); }},
+      {"Not", [](Call& c) { unary(c, [](double a) { return a == 0 ? 1.0 : 0.0; }); }},
       {"NonZero", non_zero},
+      {"Or", [](Call& c) { relation(c, [](double a, double b) { return a != 0 || b != 0; }); }},
       {"Pow", [](Call& c) { binary(c, [](double a, double b) { return std::pow(a, b); }); }},
       {"Range", range},
+      {"Reciprocal", [](Call& c) { unary(c, [](double a) { return 1 / a; }); }},
+      {"ReduceMean", reduce_mean},
       {"ReduceSum",
        [](Call& c) {
          c.out = {summed(c.at(0), axis_of(c.at(0), c.single(1)), c.integer("keepdims", 1) != 0)};
        }},
       {"Relu", [](Call& c) { unary(c, [](double a) { return a < 0 ? 0 : a; }); }},
       {"Reshape", reshape},
+      {"Round", [](Call& c) { unary(c, [](double a) { return std::nearbyint(a); }); }},
       {"ScatterElements", scatter_elements},
       {"ScatterND", scatter_entries},
       {"Shape", shape},
       {"Sigmoid", [](Call& c) { unary(c, [](double a) { return 1 / (1 + std::exp(-a)); }); }},
+      {"Sign", [](Call& c) { unary(c, [](double a) { return a > 0   ? 1.0
+                                                            : a < 0 ? -1.0
+                                                                    : a; }); }},
+      {"Sin", [](Call& c) { unary(c, [](double a) { return std::sin(a); }); }},
       {"Slice", slice},
       {"Softmax", softmax},
       {"Softplus",
        [](Call& c) {
          unary(c, [](double a) { return std::max(a, 0.0) + std::log1p(std::exp(-std::abs(a))); });
        }},
+      {"Softsign", [](Call& c) { unary(c, [](double a) { return a / (1 + std::abs(a)); }); }},
       {"Split", split},
       {"Sqrt", [](Call& c) { unary(c, [](double a) { return std::sqrt(a); }); }},
       {"Squeeze", squeeze},

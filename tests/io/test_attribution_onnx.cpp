@@ -8,6 +8,7 @@
 
 #include "emshap/core/error.h"
 #include "emshap/io/onnx_run.h"
+#include "io/foreign_models.h"
 #include "io/sample_attribution.h"
 
 using namespace emshap;
@@ -155,6 +156,39 @@ TEST_CASE("what has no such form is refused") {
   options = small();
   options.emshap.form = EnergyForm::absolute;
   CHECK(contains(refusal(test::SampleAttribution(options).settings()), "absolute form"));
+}
+
+TEST_CASE("a model of another program is part of the graph, or named where it cannot be") {
+  test::SampleAttributionOptions options = small();
+  options.emshap.categories = options.emshap.constant = false;
+  const test::SampleAttribution sample(options);
+  TeamPool pool;
+  const auto settings_with = [&](const io::OnnxPredictor& f) {
+    return io::AttributionSettings{
+        .emshap = sample.emshap.fitted,
+        .f = f,
+        .write_f = [&](GraphWriter& graph, const GraphValue& raw) { return f.append_to(graph, raw); },
+        .background = sample.background,
+        .players = sample.players,
+        .coalitions = sample.coalitions,
+        .draws = sample.draws};
+  };
+  io::OnnxPredictorOptions choice;
+  choice.index = 0;
+  const auto network = io::OnnxPredictor::load(test::foreign_path("torch_odd_opset17.onnx"), choice);
+  REQUIRE(network.inputs() == sample.emshap.columns());
+  const io::OnnxModel file =
+      io::OnnxModel::parse(io::attribution_onnx(pool, settings_with(network), {}), "attribution");
+  CHECK(io::verify_attribution(pool, file, settings_with(network), sample.rows(2)) < 1e-4);
+
+  const auto trees = io::OnnxPredictor::load(test::foreign_path("forest_regressor.onnx"), choice);
+  io::AttributionSettings with_trees = settings_with(network);
+  with_trees.write_f = [&](GraphWriter& graph, const GraphValue& raw) {
+    return trees.append_to(graph, graph.op("Gather", {raw, graph.integers({0, 1, 2, 3, 4})}, {{"axis", 1}}));
+  };
+  const std::string refused = error_of([&] { io::attribution_onnx(pool, with_trees, {}); });
+  CAPTURE(refused);
+  CHECK(contains(refused, "TreeEnsembleRegressor) cannot be part of a graph of standard operators"));
 }
 
 TEST_CASE("export verifies a smaller file of the same making") {
