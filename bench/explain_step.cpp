@@ -4,8 +4,8 @@
 // on the same blocks; what is left is the conversion of units, copies and sums. FLOP are nominal products of
 // what is needed: known features are scanned once a coalition, the draws of a coalition share the head of its
 // first drawn feature and the state behind it, the last drawn feature enters no state, and the energy's first
-// layer counts the drawn features only. The predictor counts the 20 numbers and of each encoding the two bins
-// that matter: see predictor_flop().
+// layer counts the drawn features only. Of the predictor's first layer one
+// bin of each drawn feature counts (the dense layer would have 340 inputs a draw).
 //
 // With --dump FOLDER the program writes weights, noise, rows, coalitions and values as .npy files for
 // bench/compare/explain_step.py, which computes the same in PyTorch.
@@ -194,26 +194,64 @@ void dump(const std::filesystem::path& folder) {
   const auto write = [&](const std::string& name, ConstTensorView values) {
     write_npy(folder / (name + ".npy"), values);
   };
+  const auto write_numbers = [&](const std::string& name, const std::vector<double>& values) {
+    write(name, Tensor::from(values, {static_cast<std::int64_t>(values.size())}));
+  };
   const auto write_store = [&](const std::string& prefix, const ParameterStore& store) {
     for (const ParameterStore::Entry& e : store.parameters())
       write(prefix + e.name, store.value(store.find(e.name)));
+    for (const ParameterStore::Entry& e : store.buffers())
+      write(prefix + e.name, store.buffer(store.find_buffer(e.name)));
   };
-  write_store("", dynamic_cast<const SetGru&>(s.model.proposal()).store());
+  const auto& proposal = dynamic_cast<const SetGru&>(s.model.proposal());
+  write_store("", proposal.store());
   write_store("", s.model.energy()->store());
   write_store("power.", s.power.network->store());
-  write("raw", s.raw.view().rows(0, 8));
-  write("masks", s.masks);
-  const SharedNoise noise = SharedNoise::make(F, s.options, true);
-  write("noise", noise.uniforms);
+  write_numbers("base.mean", proposal.options().base.mean);
+  write("base.covariance", Tensor::from(proposal.options().base.covariance, {F, F}));
+  const auto& quantile = *s.space.pipeline().find<QuantileNormal>();
+  const auto& bins = *s.power.scaler.features.find<PiecewiseLinear>();
+  std::vector<double> low, high, below, above;
+  for (std::int64_t t = 0; t < F; ++t) {
+    const FeatureColumn& column = s.space.columns()[static_cast<std::size_t>(t)];
+    const double margin = s.space.options().range_margin * (column.high - column.low);
+    low.push_back(column.low - margin);
+    high.push_back(column.high + margin);
+    const std::vector<double> z = quantile.scores(static_cast<std::size_t>(t));
+    below.push_back(s.space.to_raw(t, z.front()) - s.space.to_raw(t, z.front() - 1));
+    above.push_back(s.space.to_raw(t, z.back() + 1) - s.space.to_raw(t, z.back()));
+    write_numbers("space.knots" + std::to_string(t), quantile.knots(static_cast<std::size_t>(t)));
+    write_numbers("space.scores" + std::to_string(t), z);
+    write_numbers("power.edges" + std::to_string(t), bins.edges(static_cast<std::size_t>(t)));
+  }
+  write_numbers("space.low", low);
+  write_numbers("space.high", high);
+  write_numbers("space.below", below);
+  write_numbers("space.above", above);
+  const auto& scaler = *s.power.scaler.features.find<StandardScaler>();
+  const auto& target = *s.power.scaler.target.find<StandardScaler>();
+  write_numbers("power.means", scaler.means());
+  write_numbers("power.scales", scaler.scales());
+  write_numbers("power.target", {target.means()[0], target.scales()[0]});
+
+  const std::int64_t rows = 4, count = s.coalitions.size() - 2;
+  const ConstTensorView raw = s.raw.view().rows(0, rows), masks = s.masks.view().rows(2, count);
+  Tensor x({rows, F});
+  s.space.to_model(raw, x, {}, {});
+  write("raw", raw);
+  write("x", x);
+  write("masks", masks);
+  write("noise", SharedNoise::make(F, s.options, true).uniforms);
   CoalitionValues out;
   TeamPool pool(1);
-  s.values->evaluate(pool, {s.raw.view().rows(0, 8), {}}, s.masks, out);
+  s.values->evaluate(pool, {raw, {}}, masks, out);
   write("values", out.value);
   write("effective", out.effective);
+  write("deviation", out.deviation.view().reshaped({rows * count, s.options.replicates}));
 }
 
-/// The mean of a linear f is known: the estimator is right before it is timed.
-bool sane() {
+/// What is known of the values holds before they are timed.
+bool sane() {  // v(all) = f
   Setting& s = setting();
   CoalitionValues out;
   TeamPool pool(1);
