@@ -175,7 +175,7 @@ void explain(benchmark::State& state, Part part) {
           s.model.energy()->infer(ctx, drawn.draws.x.view().rows(0, n * K), m,
                                   drawn.draws.context.view().rows(0, n), g.view().columns(0, n * K));
         else
-          s.f.predict(ctx, completion.view().rows(0, n * K), y.view().rows(0, n * K));
+          s.f.predict_groups(ctx, completion.view().rows(0, n * K), K, m, y.view().rows(0, n * K));
       }
     });
   }

@@ -37,12 +37,14 @@ struct TokenInput {
   }
 };
 
-/// A few packs at a time, one gate of all of them after another, so that their long chains of operations run
-/// side by side.
+/// Packs of units that go through the gates together.
+template <class T>
+inline constexpr int gru_packs = vector_bytes == 64 ? 4 : 2;
+
 template <class T, class Input>
 EMSHAP_INLINE void forward_row(const Input& input, const T* gh, const T* h, std::int64_t H, T* h_next,
                                T* gates) {
-  for_each_column_group<T, 2>(0, H, [&](auto group) EMSHAP_INLINE_LAMBDA {
+  for_each_column_group<T, gru_packs<T>>(0, H, [&](auto group) EMSHAP_INLINE_LAMBDA {
     using V = NativePack<T>;
     constexpr int packs = decltype(group)::packs;
     V r[packs], z[packs], n[packs];
@@ -52,17 +54,13 @@ EMSHAP_INLINE void forward_row(const Input& input, const T* gh, const T* h, std:
       r[g] = input.gate(at, 0) + at.load(gh);
       z[g] = input.gate(at, 1) + at.load(gh + H);
     }
-#pragma GCC unroll 4
-    for (int g = 0; g < packs; ++g) {
-      const auto rates = math::gru_rates(r[g], z[g]);
-      r[g] = rates.r;
-      z[g] = rates.z;
-    }
+    math::gru_rates_of<packs>(r, z);
 #pragma GCC unroll 4
     for (int g = 0; g < packs; ++g) {
       const auto at = group.pack(g);
-      n[g] = math::gru_tanh(math::mul_add(r[g], at.load(gh + 2 * H), input.gate(at, 2)));
+      n[g] = math::mul_add(r[g], at.load(gh + 2 * H), input.gate(at, 2));
     }
+    math::gru_tanhs<packs>(n);
 #pragma GCC unroll 4
     for (int g = 0; g < packs; ++g) {
       const auto at = group.pack(g);

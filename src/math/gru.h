@@ -54,6 +54,89 @@ EMSHAP_HD V gru_tanh(V x) {
   }
 }
 
+/// exp_of_negative of N packs, one operation of all of them after another: chains of operations as long as
+/// these keep a processor waiting unless several run side by side, and it does not look far enough ahead to
+/// find them.
+template <int N, class V>
+EMSHAP_HD void exps_of_negative(V* x) {
+  static_assert(is_single<V>);
+  using I = int_of<V>;
+  constexpr float shift = 12582912.f;
+  V shifted[N], r[N], p[N];
+#pragma GCC unroll 16
+  for (int i = 0; i < N; ++i) x[i] = max(V(-87.f), x[i]);
+#pragma GCC unroll 16
+  for (int i = 0; i < N; ++i) shifted[i] = mul_add(x[i], V(1.44269504f), V(shift));
+#pragma GCC unroll 16
+  for (int i = 0; i < N; ++i) p[i] = shifted[i] - V(shift);
+#pragma GCC unroll 16
+  for (int i = 0; i < N; ++i) r[i] = mul_add(p[i], V(-.693359375f), x[i]);
+#pragma GCC unroll 16
+  for (int i = 0; i < N; ++i) r[i] = mul_add(p[i], V(2.12194440e-4f), r[i]);
+  constexpr float c[5] = {.5f, .166664883f, .0416655578f, .00837226212f, .00140339497f};
+#pragma GCC unroll 16
+  for (int i = 0; i < N; ++i) p[i] = V(c[4]);
+#pragma GCC unroll 4
+  for (int k = 3; k >= 0; --k) {
+#pragma GCC unroll 16
+    for (int i = 0; i < N; ++i) p[i] = mul_add(p[i], r[i], V(c[k]));
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < N; ++i) x[i] = r[i] * r[i];
+#pragma GCC unroll 16
+  for (int i = 0; i < N; ++i) x[i] = mul_add(x[i], p[i], r[i]) + V(1.f);
+#pragma GCC unroll 16
+  for (int i = 0; i < N; ++i) x[i] = x[i] * as_float((as_int(shifted[i]) - I(as_int(shift) - 127)) << 23);
+}
+
+/// gru_rates of N packs each, in place.
+template <int N, class V>
+EMSHAP_HD void gru_rates_of(V* a_r, V* a_z) {
+  if constexpr (is_single<V>) {
+    const V one(1.f), zero(0.f);
+    V e[2 * N];
+#pragma GCC unroll 16
+    for (int i = 0; i < N; ++i) {
+      e[i] = -abs(a_r[i]);
+      e[N + i] = -abs(a_z[i]);
+    }
+    exps_of_negative<2 * N>(e);
+    V inverse[N];
+#pragma GCC unroll 16
+    for (int i = 0; i < N; ++i) inverse[i] = one / ((one + e[i]) * (one + e[N + i]));
+#pragma GCC unroll 16
+    for (int i = 0; i < N; ++i) {
+      const V d_r = one + e[i], d_z = one + e[N + i];
+      a_r[i] = inverse[i] * d_z * select(a_r[i] < zero, e[i], one);
+      a_z[i] = inverse[i] * d_r * select(a_z[i] < zero, e[N + i], one);
+    }
+  } else {
+    for (int i = 0; i < N; ++i) {
+      const auto rates = gru_rates(a_r[i], a_z[i]);
+      a_r[i] = rates.r;
+      a_z[i] = rates.z;
+    }
+  }
+}
+
+/// gru_tanh of N packs, in place.
+template <int N, class V>
+EMSHAP_HD void gru_tanhs(V* x) {
+  if constexpr (is_single<V>) {
+    const V one(1.f);
+    V e[N];
+#pragma GCC unroll 16
+    for (int i = 0; i < N; ++i) e[i] = V(-2.f) * abs(x[i]);
+    exps_of_negative<N>(e);
+#pragma GCC unroll 16
+    for (int i = 0; i < N; ++i) e[i] = (one - e[i]) / (one + e[i]);
+#pragma GCC unroll 16
+    for (int i = 0; i < N; ++i) x[i] = copysign(e[i], x[i]);
+  } else {
+    for (int i = 0; i < N; ++i) x[i] = gru_tanh(x[i]);
+  }
+}
+
 /// h' = (1 - z) n + z h
 template <class V>
 EMSHAP_HD V gru_state(const GruGates<V>& g, V h) {

@@ -64,11 +64,16 @@ void sum_table_lines(Context& ctx, ConstTensorView table, ConstTensorView index,
         fmt::format("{}: the activation is {}, expected identity or relu", op, to_string(activation)));
   const auto k = mat<std::int32_t>(index);
   if (ctx.device().kind == DeviceKind::cpu)
-    for (std::int64_t b = 0; b < k.rows; ++b)
+    for (std::int64_t b = 0; b < k.rows; ++b) {
+      const auto lines = static_cast<std::uint32_t>(table.rows());
+      std::uint32_t outside = 0;
       for (std::int64_t i = 0; i < k.cols; ++i)
+        outside |= static_cast<std::uint32_t>(k.row(b)[i]) >= lines ? 1u : 0u;
+      for (std::int64_t i = 0; outside != 0 && i < k.cols; ++i)
         if (k.row(b)[i] < 0 || k.row(b)[i] >= table.rows())
           throw ShapeError(fmt::format("{}: an index of row {} is {}, expected 0 to {}", op, b, k.row(b)[i],
                                        table.rows() - 1));
+    }
   EMSHAP_TRACE(ctx, op);
   EMSHAP_DISPATCH(ctx, y.dtype(),
                   sum_table_lines<T>(ctx, mat<T>(table), k, mat<T>(factor), base.ptr<T>(),
