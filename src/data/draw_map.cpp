@@ -1,6 +1,7 @@
 #include "data/draw_map.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -41,8 +42,40 @@ DrawMap::DrawMap(const FeatureSpace& space) : space_(&space), input_(FeatureMap(
     Pieces p = column.kind == FeatureKind::continuous ? lines(t) : grid(t);
     p.low = first_float_from(map.forward(t, column.low - margin));
     p.high = std::nextafter(first_float_after(map.forward(t, column.high + margin)), -infinity);
+    index(p);
     pieces_.push_back(std::move(p));
   }
+}
+
+// Rounding keeps order: of two numbers in different buckets the one in the earlier bucket is the smaller one.
+std::int32_t DrawMap::Pieces::bucket(float z) const {
+  const float at = (z - begin.front()) * per_width;
+  const auto last = static_cast<float>(before.size() - 2);
+  return at > 0 ? static_cast<std::int32_t>(std::min(at, last)) : 0;  // also for NaN
+}
+
+std::size_t DrawMap::Pieces::find(float z) const {
+  if (begin.empty()) return 0;
+  const auto b = static_cast<std::size_t>(bucket(z));
+  std::int32_t from = before[b], end = before[b + 1];
+  while (end - from > 4) {
+    const std::int32_t middle = from + (end - from) / 2;
+    (z >= begin[static_cast<std::size_t>(middle)] ? from : end) = middle;
+  }
+  while (from < end && z >= begin[static_cast<std::size_t>(from)]) ++from;
+  return static_cast<std::size_t>(from);
+}
+
+void DrawMap::index(Pieces& p) {
+  if (p.begin.empty()) return;
+  const std::size_t buckets = std::min<std::size_t>(4096, 4 * std::bit_ceil(p.begin.size()));
+  const float range = p.begin.back() - p.begin.front();
+  p.per_width = range > 0 && std::isfinite(static_cast<float>(buckets) / range)
+                    ? static_cast<float>(buckets) / range
+                    : 0;
+  p.before.assign(buckets + 1, 0);
+  for (const float z : p.begin) ++p.before[static_cast<std::size_t>(p.bucket(z)) + 1];
+  for (std::size_t b = 0; b < buckets; ++b) p.before[b + 1] += p.before[b];
 }
 
 DrawMap::Pieces DrawMap::grid(std::size_t t) const {
@@ -70,7 +103,10 @@ DrawMap::Pieces DrawMap::lines(std::size_t t) const {
     for (const double z : quantile->scores(t))
       if (z > knots.back() && z < end) knots.push_back(z);
   knots.push_back(end);
-  Pieces p{{}, {0}, {static_cast<float>(low)}, {0}};
+  Pieces p;
+  p.origin = {0};
+  p.value = {static_cast<float>(low)};
+  p.slope = {0};
   for (std::size_t i = 0; i < knots.size(); ++i) {
     const bool last = i + 1 == knots.size();
     const float from = first_float_from(knots[i]);
@@ -92,20 +128,12 @@ void DrawMap::not_a_number(std::int64_t t) const {
 std::int64_t DrawMap::to_raw(std::int64_t t, const float* x, std::int64_t x_stride, std::int64_t n,
                              float* raw, std::int64_t raw_stride) const {
   const Pieces& p = pieces_[static_cast<std::size_t>(t)];
-  const float* const begin = p.begin.data();
-  const auto pieces = static_cast<std::int32_t>(p.begin.size());
   std::int64_t clamped = 0;
   bool number = true;
   for (std::int64_t i = 0; i < n; ++i) {
     const float given = x[i * x_stride];
     const float z = std::clamp(given, -finite, finite);
-    std::int32_t below = 0;  // pieces that begin at or before z; without branches, which draws mispredict
-    for (std::int32_t left = pieces; left > 0;) {
-      const std::int32_t half = (left + 1) / 2;
-      below += z >= begin[below + half - 1] ? half : 0;
-      left -= half;
-    }
-    const auto j = static_cast<std::size_t>(below);
+    const std::size_t j = p.find(z);
     raw[i * raw_stride] = p.value[j] + p.slope[j] * (z - p.origin[j]);
     clamped += (z < p.low ? 1 : 0) + (z > p.high ? 1 : 0);
     number = number && given == given;

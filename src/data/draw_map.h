@@ -29,7 +29,14 @@ class DrawMap {
   struct Pieces {
     std::vector<float> begin, origin, value, slope;
     float low = 0, high = 0;  ///< draws beyond these lie outside the widened range
+    // Where to look: the range is cut into equal buckets, entry b is the number of pieces that begin in
+    // earlier ones.
+    float per_width = 0;
+    std::vector<std::int32_t> before;
+    std::int32_t bucket(float z) const;
+    std::size_t find(float z) const;
   };
+  static void index(Pieces& p);
   Pieces grid(std::size_t t) const;
   Pieces lines(std::size_t t) const;
   [[noreturn]] void not_a_number(std::int64_t t) const;

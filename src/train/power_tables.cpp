@@ -165,18 +165,23 @@ void PowerTables::find(ConstTensorView raw, const std::int64_t* features, std::i
     const float* const knots = at_.data() + knots_[t];
     const std::int32_t pieces = knots_[t + 1] - knots_[t], first = first_[t];
     const float* x = raw.ptr<float>() + column_[t];
+    float at[tile_rows];
+    std::int32_t below[tile_rows];  // how many pieces begin at or before the value
+    const std::int64_t rows = raw.rows();
+    for (std::int64_t r = 0; r < rows; ++r) at[r] = x[r * raw.row_stride()];
+    if (pieces <= 64) {  // comparing with all of them goes many values at a time
+      std::fill_n(below, rows, first);
+      for (std::int32_t k = 0; k < pieces; ++k)
+        for (std::int64_t r = 0; r < rows; ++r) below[r] += at[r] >= knots[k] ? 1 : 0;
+    } else {
+      for (std::int64_t r = 0; r < rows; ++r)
+        below[r] = first + static_cast<std::int32_t>(std::upper_bound(knots, knots + pieces, at[r]) - knots);
+    }
     std::int32_t* line = index.ptr<std::int32_t>() + i;
     float* away = factor.ptr<float>() + i;
-    for (std::int64_t r = 0; r < raw.rows(); ++r) {
-      const float at = x[r * raw.row_stride()];
-      std::int32_t below = 0;  // how many pieces begin at or before the value
-      for (std::int32_t n = pieces; n > 0;) {
-        const std::int32_t half = (n + 1) / 2;
-        below += at >= knots[below + half - 1] ? half : 0;
-        n -= half;
-      }
-      line[r * count] = first + below;
-      away[r * count] = at - origin_[static_cast<std::size_t>(first + below)];
+    for (std::int64_t r = 0; r < rows; ++r) {
+      line[r * count] = below[r];
+      away[r * count] = at[r] - origin_[static_cast<std::size_t>(below[r])];
     }
   }
 }
