@@ -241,7 +241,7 @@ TEST_CASE("explain: methods, strategies, groups and a comparison") {
 
 TEST_CASE("explain: interrupted and killed runs are continued to the same files") {
   const Words all{"--run", "run", "--data", "newer.csv", "--budget", "16"};
-  const Words slow{"--no-report", "--samples", "4096", "--threads", "1"};
+  const Words slow{"--no-report", "--samples", "2048", "--threads", "1"};
   const auto with_out = [&](const std::string& out) {
     Words words = all;
     words.insert(words.end(), {"--out", out});
