@@ -117,6 +117,32 @@ void selu(Node& node) {
   node.write_same({{"alpha", alpha}, {"gamma", gamma}});
 }
 
+void celu(Node& node) {
+  const float alpha = node.real("alpha", 1);
+  if (alpha == 0) node.fail("its attribute 'alpha' is 0");
+  real_unary(node, [alpha](auto x) {
+    const auto a = static_cast<decltype(x)>(alpha);
+    return x >= 0 ? x : a * std::expm1(x / a);
+  });
+  node.write_same({{"alpha", alpha}});
+}
+
+void thresholded_relu(Node& node) {
+  const float alpha = node.real("alpha", 1);
+  real_unary(node, [alpha](auto x) { return x > static_cast<decltype(x)>(alpha) ? x : decltype(x)(0); });
+  node.write_same({{"alpha", alpha}});
+}
+
+/// x tanh(softplus(x)); opset 17 has no Mish.
+void mish(Node& node) {
+  real_unary(node, [](auto x) { return x * std::tanh(softplus(x)); });
+  node.write(
+      [](GraphWriter& g, const GraphValues& in) -> GraphValues {
+        return {g.op("Mul", {in[0], g.op("Tanh", {g.op("Softplus", {in[0]})})})};
+      },
+      {node.id(0)}, {node.result()});
+}
+
 void hard_sigmoid(Node& node) {
   const float alpha = node.real("alpha", .2F), beta = node.real("beta", .5F);
   real_unary(node, [=](auto x) {
@@ -306,6 +332,24 @@ void combine(Node& node, const F& f) {
   node.expect(0, {boolean});
   node.expect(1, {boolean});
   compare(node, f);
+}
+
+/// The slope is laid against the last axes; before opset 7 it may also be one per channel.
+void p_relu(Node& node) {
+  node.expect(0, {f32, f64});
+  expect_alike(node);
+  Dims slope = node.in(1).dims;
+  if (node.opset() < 7 && slope.size() == 1 && node.in(0).rank() > 2)
+    slope.insert(slope.end(), n(node.in(0).rank() - 2), 1);
+  const Broadcast b = broadcast(node, {node.id(0), node.id(1)}, {node.in(0).dims, slope});
+  if (b.dims != node.in(0).dims) node.fail("has a slope of more axes than its input");
+  const int y = node.out(0, node.in(0).element, b.dims);
+  const auto f = [](auto x, auto a) { return x < 0 ? a * x : x; };
+  if (node.in(0).element == f32)
+    binary_step<float, float>(node, b, y, f);
+  else
+    binary_step<double, double>(node, b, y, f);
+  write_binary(node, y, slope);
 }
 
 void negation(Node& node) {
@@ -511,6 +555,10 @@ const std::map<std::string, Lower>& elementwise_operators() {
       {"LeakyRelu", leaky_relu},
       {"Elu", elu},
       {"Selu", selu},
+      {"Celu", celu},
+      {"ThresholdedRelu", thresholded_relu},
+      {"Mish", mish},
+      {"PRelu", p_relu},
       {"HardSigmoid", hard_sigmoid},
       {"HardSwish", hard_swish},
       {"Gelu", gelu_node},

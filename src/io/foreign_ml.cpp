@@ -191,6 +191,45 @@ void linear_regressor(Node& node) {
   node.cannot_write({y});
 }
 
+/// sum_i c_i K(s_i, x) + rho over support vectors s_i, or x c + rho where there are none.
+void svm_regressor(Node& node) {
+  node.expect(0, {f32});
+  const std::int64_t columns = node.columns(0), supports = node.integer("n_supports", 0);
+  const std::vector<float> coefficients = node.reals("coefficients"), vectors = node.reals("support_vectors"),
+                           rho = node.reals("rho");
+  std::vector<float> parameters = node.reals("kernel_params");
+  parameters.resize(3, 0);
+  const std::string kernel = node.text("kernel_type", "LINEAR");
+  if (kernel != "LINEAR" && kernel != "POLY" && kernel != "RBF" && kernel != "SIGMOID")
+    node.fail(fmt::format("its kernel is '{}', expected LINEAR, POLY, RBF or SIGMOID", kernel));
+  if (node.integer("one_class", 0) != 0) node.fail("tells outliers, expected a regression");
+  if (node.text("post_transform", "NONE") != "NONE") node.fail("has a post transform, expected NONE");
+  if (supports < 0 || supports > 1 << 24 || rho.size() != 1 ||
+      static_cast<std::int64_t>(vectors.size()) != supports * columns ||
+      static_cast<std::int64_t>(coefficients.size()) != (supports > 0 ? supports : columns))
+    node.fail("its coefficients, support vectors and rho do not fit together");
+  const float gamma = parameters[0], zero = parameters[1], degree = parameters[2];
+  const auto similarity = [=](const float* s, const float* x) {
+    float sum = 0;
+    if (kernel == "RBF") {
+      for (std::int64_t j = 0; j < columns; ++j) sum += (x[j] - s[j]) * (x[j] - s[j]);
+      return std::exp(-gamma * sum);
+    }
+    for (std::int64_t j = 0; j < columns; ++j) sum += x[j] * s[j];
+    if (kernel == "POLY") return std::pow(gamma * sum + zero, degree);
+    return kernel == "SIGMOID" ? std::tanh(gamma * sum + zero) : sum;
+  };
+  on_rows(node, 0, 1, [=](const auto* x, float* y) {
+    if constexpr (std::is_same_v<decltype(x), const float*>) {
+      float sum = 0;
+      for (std::int64_t i = 0; i < supports; ++i)
+        sum += coefficients[n(i)] * similarity(vectors.data() + i * columns, x);
+      for (std::int64_t j = 0; supports == 0 && j < columns; ++j) sum += coefficients[n(j)] * x[j];
+      *y = sum + rho[0];
+    }
+  });
+}
+
 /// Class labels as text.
 std::vector<std::string> labels_of(const Node& node, const char* strings, const char* integers) {
   std::vector<std::string> labels = node.texts(strings);
@@ -290,6 +329,7 @@ const std::map<std::string, Lower>& ml_operators() {
       {"FeatureVectorizer", feature_vectorizer},
       {"LinearRegressor", linear_regressor},
       {"LinearClassifier", linear_classifier},
+      {"SVMRegressor", svm_regressor},
       {"ArrayFeatureExtractor", array_feature_extractor},
       {"ZipMap", zip_map},
       {"TreeEnsembleRegressor", tree_ensemble_regressor},

@@ -220,6 +220,10 @@ int Node::alias(int i, int of, Dims dims) {
 }
 
 int Node::fold(int i, Constant constant, bool counts_rows) {
+  if (counts_rows) {  // parts of such a list may be plain numbers again
+    const auto* list = std::get_if<std::vector<std::int64_t>>(&constant.data);
+    counts_rows = list != nullptr && std::find(list->begin(), list->end(), rows_count) != list->end();
+  }
   const int number = unnamed(std::move(constant));
   plan().values[n(number)].counts_rows = counts_rows;
   plan().values[n(number)].name = proto_.output(i);

@@ -146,6 +146,43 @@ void reduce_squares(Node& node) {
       node, 18, 0, [](auto a, auto b) { return a + b * b; }, plain);
 }
 
+/// Against the largest entry where that is finite, so that no exponential overflows.
+void reduce_log_sum_exp(Node& node) {
+  const Value x = node.in(0);
+  node.expect(0, {Element::f32, Element::f64});
+  bool nothing = false;
+  const std::vector<bool> reduced = reduced_axes(node, 18, &nothing);
+  const bool keep = node.integer("keepdims", 1) != 0;
+  std::vector<std::int64_t> axes;
+  for (std::size_t i = 0; i < reduced.size(); ++i)
+    if (reduced[i]) axes.push_back(static_cast<std::int64_t>(i));
+  if (axes.size() != 1) node.fail("is supported along one axis only");
+  const Around shape = around(x, rest_axis(x, axes[0]), rest_axis(x, axes[0]));
+  if (shape.extent < 1) node.fail("combines no entries");
+  Dims dims = x.dims;
+  dims[n(axes[0])] = 1;
+  if (!keep) dims.erase(dims.begin() + axes[0]);
+  const int y = node.out(0, x.element, dims);
+  const int from = x.storage, to = node.storage(y);
+  const auto emit = [&]<class T>(T) {
+    node.emit({node.id(0)}, {y}, [=](const Frame& frame) {
+      const auto [before, extent, after] = shape;
+      T* target = frame.get<T>(to);
+      for (std::int64_t r = 0; r < frame.rows * before; ++r)
+        for (std::int64_t c = 0; c < after; ++c) {
+          const T* source = frame.get<T>(from) + r * extent * after + c;
+          T most = source[0], sum = 0;
+          for (std::int64_t i = 1; i < extent; ++i) most = std::max(most, source[i * after]);
+          if (!std::isfinite(most)) most = 0;
+          for (std::int64_t i = 0; i < extent; ++i) sum += std::exp(source[i * after] - most);
+          *target++ = most + std::log(sum);
+        }
+    });
+  };
+  x.element == Element::f32 ? emit(float()) : emit(double());
+  node.write("ReduceLogSumExp", {node.id(0)}, {y}, {{"axes", axes}, {"keepdims", keep ? 1 : 0}});
+}
+
 /// Before opset 13 the axes from `axis` on are one; from then on only `axis` counts.
 Around softmax_axes(const Node& node) {
   const Value& x = node.in(0);
@@ -279,6 +316,7 @@ const std::map<std::string, Lower>& reduce_operators() {
       {"ReduceL1", reduce_l1},
       {"ReduceL2", reduce_l2},
       {"ReduceSumSquare", reduce_squares},
+      {"ReduceLogSumExp", reduce_log_sum_exp},
       {"Softmax", softmax<false>},
       {"LogSoftmax", softmax<true>},
       {"ArgMax", arg_extreme<true>},

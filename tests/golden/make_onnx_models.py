@@ -73,6 +73,8 @@ def sklearn_models():
     from sklearn.ensemble import (GradientBoostingClassifier, GradientBoostingRegressor, RandomForestClassifier,
                                   RandomForestRegressor)
     from sklearn.linear_model import LinearRegression, LogisticRegression
+    from sklearn.naive_bayes import GaussianNB
+    from sklearn.svm import SVR
     from sklearn.neural_network import MLPClassifier, MLPRegressor
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import MinMaxScaler, Normalizer, PolynomialFeatures, StandardScaler
@@ -99,6 +101,9 @@ def sklearn_models():
     save("minmax_mlp_three", convert(tanh.fit(x, three), options=raw), rows)
     two_mlp = MLPClassifier(hidden_layer_sizes=(4,), max_iter=60, random_state=1).fit(x, two)
     save("mlp_two", convert(two_mlp, options=raw), rows)
+    for kernel in ("rbf", "poly", "sigmoid", "linear"):
+        save("svr_" + kernel, convert(SVR(kernel=kernel, C=.1, epsilon=1).fit(x, y)), rows)
+    save("bayes_three", convert(GaussianNB().fit(x, three), options=raw), rows)
     save("normalizer_l1", convert(make_pipeline(Normalizer("l1"), LinearRegression()).fit(x, y)), rows)
     save("normalizer_l2", convert(make_pipeline(Normalizer("l2"), LinearRegression()).fit(x, y)), rows)
     save("normalizer_max", convert(make_pipeline(Normalizer("max"), LinearRegression()).fit(x, y)), rows)
@@ -179,6 +184,15 @@ def torch_models():
             pooled = pooled.view(z.size(0), 4, 4).permute(0, 2, 1).reshape(z.size(0), -1)
             return self.c(pooled) + torch.erf(z).pow(2).mean(dim=1, keepdim=True)
 
+    class Attention(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.token, self.qkv, self.out = nn.Parameter(torch.randn(6, 4)), nn.Linear(4, 12), nn.Linear(24, 1)
+
+        def forward(self, z):
+            q, k, v = self.qkv(z.unsqueeze(-1) * self.token).chunk(3, -1)
+            return self.out((torch.softmax(q @ k.transpose(1, 2) / 2, -1) @ v).flatten(1)).squeeze(-1)
+
     odd = Odd().train()
     for _ in range(5):
         odd(torch.randn(64, 6) * 2 + 1)
@@ -194,6 +208,7 @@ def torch_models():
     batch = {"x": {0: "batch"}, "y": {0: "batch"}}
     for opset in (9, 12, 17):
         save(f"torch_odd_opset{opset}", legacy(odd, path, opset_version=opset, dynamic_axes=batch), rows)
+    save("torch_attention", legacy(Attention(), path, opset_version=17, dynamic_axes=batch), rows)
     save("torch_softmax", legacy(plain, path, opset_version=13, dynamic_axes=batch), rows)
     new = torch.onnx.export(odd, (torch.from_numpy(rows),), dynamo=True, opset_version=21, input_names=["x"],
                             output_names=["y"], dynamic_shapes={"z": {0: torch.export.Dim("batch")}})
@@ -263,6 +278,12 @@ def operators(opset):
         g.out(op, g.node(op, "x"))
     if opset >= 11:
         g.out("Round", g.node("Round", "x"))
+    g.out("ThresholdedRelu", g.node("ThresholdedRelu", "x", alpha=.4) if opset >= 10 else "x")
+    g.out("PRelu", g.node("PRelu", "x", g.const(rng.normal(size=6))))
+    if opset >= 12:
+        g.out("Celu", g.node("Celu", "x", alpha=.7))
+    if opset >= 18:
+        g.out("Mish", g.node("Mish", "x"))
     g.out("LeakyRelu", g.node("LeakyRelu", "x", alpha=.3))
     g.out("Elu", g.node("Elu", "x", alpha=.7))
     positive = g.node("Abs", "x")
@@ -295,6 +316,8 @@ def operators(opset):
     g.out("ReduceSum", g.node("ReduceSum", cube, g.ints(1, 2), keepdims=0) if late else
           g.node("ReduceSum", cube, axes=[1, 2], keepdims=0))
     g.out("ReduceL2", g.node("ReduceL2", cube, g.ints(2)) if opset >= 18 else g.node("ReduceL2", cube, axes=[2]))
+    g.out("ReduceLogSumExp", g.node("ReduceLogSumExp", cube, g.ints(2)) if opset >= 18 else
+          g.node("ReduceLogSumExp", cube, axes=[2]))
     g.out("Softmax", g.node("Softmax", cube))
     g.out("Softmax1", g.node("Softmax", cube, axis=1))
     g.out("LogSoftmax", g.node("LogSoftmax", "x", axis=1))
