@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
 #include <cmath>
 
 #include "emshap/core/atomic_file.h"
@@ -29,6 +30,14 @@ namespace {
 std::string choices(const std::vector<std::string>& classes, std::int64_t width) {
   if (classes.empty()) return fmt::format("an index from 0 to {}", width - 1);
   return fmt::format("one of its classes '{}'", fmt::join(classes, "', '"));
+}
+
+/// A class of a file without labels is said by its number.
+std::optional<std::int64_t> entry_number(const std::string& text) {
+  std::int64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size() || number < 0) return std::nullopt;
+  return number;
 }
 
 template <class T>
@@ -93,14 +102,19 @@ OnnxPredictor OnnxPredictor::parse(std::string_view bytes, const std::string& na
   if (impl->width < 1) throw IoError(fmt::format("{}: output '{}' has no entries", name, output));
   if (static_cast<std::int64_t>(impl->plan.classes.size()) == impl->width) impl->classes = impl->plan.classes;
 
+  std::optional<std::int64_t> index = options.index;
   if (!options.class_name.empty()) {
     const auto found = std::find(impl->classes.begin(), impl->classes.end(), options.class_name);
-    if (found == impl->classes.end())
+    if (found != impl->classes.end())
+      index = found - impl->classes.begin();
+    else
+      index = impl->classes.empty() ? entry_number(options.class_name) : std::nullopt;
+    if (!index || *index >= impl->width)
       throw ConfigError(fmt::format("{}: output '{}' has no class '{}', expected {}", name, output,
                                     options.class_name, choices(impl->classes, impl->width)));
-    impl->index = found - impl->classes.begin();
-  } else if (options.index) {
-    impl->index = *options.index;
+  }
+  if (index) {
+    impl->index = *index;
     if (impl->index < 0 || impl->index >= impl->width)
       throw ConfigError(fmt::format("{}: output '{}' has {} entries, index {} is not among them", name,
                                     output, impl->width, impl->index));

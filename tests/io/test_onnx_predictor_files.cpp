@@ -77,6 +77,11 @@ TEST_SUITE("onnx_predictor_files") {
     CHECK_THROWS_AS(io::OnnxPredictor::load(three, choose("", 3)), ConfigError);
     CHECK_THROWS_AS(io::OnnxPredictor::load(three, choose("", -1)), ConfigError);
     CHECK_THROWS_AS(io::OnnxPredictor::load(three, choose("", {}, "hot")), ConfigError);
+    CHECK_THROWS_AS(io::OnnxPredictor::load(three, choose("", {}, "1")), ConfigError);  // it has labels
+    const std::string unlabelled = test::foreign_path("torch_softmax.onnx");
+    CHECK(io::OnnxPredictor::load(unlabelled, choose("", {}, "1")).target() == "y[1]");
+    CHECK_THROWS_AS(io::OnnxPredictor::load(unlabelled, choose("", {}, "3")), ConfigError);
+    CHECK_THROWS_AS(io::OnnxPredictor::load(unlabelled, choose("", {}, "-1")), ConfigError);
     CHECK_THROWS_AS(io::OnnxPredictor::load(three, choose("nothing")), ConfigError);
     const auto named = io::OnnxPredictor::load(three, choose("", 0, "", {"a", "b", "c", "d", "e"}));
     CHECK(named.columns() == std::vector<std::string>{"a", "b", "c", "d", "e"});

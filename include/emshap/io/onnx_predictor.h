@@ -30,7 +30,7 @@ struct OnnxPredictorOptions {
   /// Which entry of a row of the output, from 0. Without it and without class_name: the only one, or the
   /// second of a classifier's two, the positive class.
   std::optional<std::int64_t> index;
-  /// The same by class label, as text: "setosa", "1".
+  /// The same by class label, as text: "setosa", "1". Where the file has no labels, the entry's number.
   std::string class_name;
   /// Names of the D columns in the order of the rows that predict() gets. Empty: what columns() says. Where
   /// the file itself has names they must be the same ones, in any order; where it has none they also tell
