@@ -1,19 +1,23 @@
 #pragma once
 // Parts of the attribution graph. S coalitions of a block, Q parts of the draws (an order each) with K_q
-// draws, R = S Q K_q rows, F features and feature number F for empty positions, E embedding, H hidden units.
+// draws, R = S Q K_q rows, F features and feature number F for empty positions, H hidden units, C components,
+// V categories.
+#include <memory>
 #include <vector>
 
 #include "emshap/data/feature_space.h"
 #include "emshap/data/graph_writer.h"
 #include "emshap/models/energy_network.h"
-#include "emshap/models/set_gru.h"
+#include "emshap/models/proposal.h"
 #include "io/attribution_plan.h"
 
 namespace emshap::io {
 
 /// What a block of coalitions starts from.
 struct BlockStart {
-  GraphValue context;  ///< (S, H) f32
+  GraphValue context;  ///< (S, H) f32: where the network scans known features for all coalitions at once
+  GraphValue x, code;  ///< (F) f32 and i64, the row in model space; code unset without categorical features
+  GraphValue mask;     ///< (S, F) f32
   GraphValue steps;    ///< (1) i64: n
   GraphValue feature;  ///< (n, S, Q) i64
   GraphValue log_sd;   ///< (n, S, Q) f32
@@ -21,45 +25,101 @@ struct BlockStart {
   GraphValue mean;     ///< (S, Q, 1, n) f32: of the base given the known features, by position
 };
 
-/// The set-GRU's draws. Its constants are written once, into the main graph.
+/// Draws of one position.
+struct Drawn {
+  GraphValue x;     ///< (S, Q, K_q)
+  GraphValue slot;  ///< (S, Q, K_q) i64: t of a numeric feature, F + 1 + its number among the categories of
+                    ///< all features of a categorical one; unset without categorical features
+};
+
+/// The proposal network that draws go through, one position of their sequences after another: what differs
+/// between engines. Its constants are written once, into the main graph.
+class StepNetwork {
+ public:
+  /// What a block's positions share.
+  struct OfBlock {
+    GraphValue of_coalition;            ///< (n, S, Q, H): part of the first layer that no draw changes
+    GraphValue mean_weight, positions;  ///< the engine's own
+  };
+  struct Place {
+    GraphValue means;         ///< (S, Q, k, n): of the base, by position
+    GraphValue mean;          ///< (S, Q, k): of this position
+    GraphValue feature;       ///< (S, Q)
+    GraphValue of_coalition;  ///< (S, Q, H)
+    GraphValue index;         ///< (1) i64: the position's number
+    std::int64_t k = 1;       ///< 1 or K_q
+  };
+  struct Head {
+    GraphValue u;        ///< (S Q k, H)
+    GraphValue mixture;  ///< (S Q k, 3C)
+  };
+  StepNetwork(const FeatureLayout& layout, const AttributionPlan& plan);
+  virtual ~StepNetwork();
+  StepNetwork(const StepNetwork&) = delete;
+  StepNetwork& operator=(const StepNetwork&) = delete;
+
+  /// Of all coalitions before any block, from x (F) f32, code (F) i64 and known (F, rows, 1) boolean:
+  /// (rows, H), or unset where the engine has no use for it.
+  virtual GraphValue write_contexts(GraphWriter& graph, const GraphValue& x, const GraphValue& code,
+                                    const GraphValue& known, std::int64_t rows) const;
+  virtual OfBlock write_block(GraphWriter& graph, const BlockStart& start) const = 0;
+  /// (S Q k, H): the state before any draw.
+  virtual GraphValue write_state(GraphWriter& graph, const BlockStart& start, std::int64_t k) const = 0;
+  /// (S Q K_q, H): the state with one more feature (S, Q).
+  virtual GraphValue write_next(GraphWriter& graph, const GraphValue& state, const Drawn& drawn,
+                                const GraphValue& feature) const = 0;
+  virtual Head write_head(GraphWriter& graph, const GraphValue& state, const OfBlock& block,
+                          const Place& place) const = 0;
+  /// (S, H), for the energy, from the head of the first position.
+  virtual GraphValue write_context(GraphWriter& graph, const BlockStart& start, const Head& first) const = 0;
+
+  std::int64_t width() const { return H; }
+  std::int64_t components() const { return C; }
+  GraphValue category, category_bias;  ///< (H, V), (V); unset without categorical features
+
+ protected:
+  std::int64_t rows(std::int64_t k) const { return AttributionPlan::block * plan_.parts * k; }
+  /// The slots of the row itself: (F) i64.
+  GraphValue write_slots(GraphWriter& graph, const GraphValue& code) const;
+  /// (S, n) to (S Q k, n).
+  GraphValue for_draws(GraphWriter& graph, const GraphValue& of_coalition, std::int64_t k) const;
+
+  const AttributionPlan& plan_;
+  std::int64_t F, V, H = 0, C = 0;
+  std::vector<std::int64_t> slot_;  ///< (F): slot of a feature, or of its first category
+};
+/// Throws ConfigError for a proposal that has no such form.
+std::unique_ptr<StepNetwork> make_step_network(GraphWriter& graph, const Proposal& proposal,
+                                               const AttributionPlan& plan);
+
+/// Autoregressive draws of a block.
 class SamplerGraph {
  public:
-  SamplerGraph(GraphWriter& graph, const SetGru& proposal, const AttributionPlan& plan);
+  SamplerGraph(GraphWriter& graph, const Proposal& proposal, const AttributionPlan& plan);
+  const StepNetwork& network() const { return *network_; }
 
-  /// h_S (rows, H) of all coalitions: x (F) f32, code (F) i64 (unset without categorical features), known
-  /// (F, rows, 1) boolean.
-  GraphValue write_contexts(GraphWriter& graph, const GraphValue& x, const GraphValue& code,
-                            const GraphValue& known, std::int64_t rows) const;
-  /// (S, Q, K_q, n) f32: what is drawn, by position.
-  GraphValue write_draws(GraphWriter& graph, const BlockStart& start) const;
+  struct Result {
+    GraphValue drawn;    ///< (S, Q, K_q, n) f32: by position
+    GraphValue context;  ///< (S, H)
+  };
+  Result write_draws(GraphWriter& graph, const BlockStart& start) const;
 
  private:
-  struct Drawn {
-    GraphValue x;     ///< (S, Q, K_q)
-    GraphValue slot;  ///< (S, Q, K_q) i64: row of the shifts; unset without categorical features
-  };
-  GraphValue write_gru(GraphWriter& graph, const GraphValue& token, const GraphValue& h) const;
-  /// One value for each draw: h (S Q k, H), mean (S, Q, k), feature (S, Q), log_sd (S, Q); k is 1 or K_q.
-  Drawn write_value(GraphWriter& graph, const GraphValue& h, const GraphValue& mean,
-                    const GraphValue& feature, const GraphValue& log_sd, std::int64_t k) const;
+  Drawn write_value(GraphWriter& graph, const StepNetwork::Head& head, const StepNetwork::Place& place,
+                    const GraphValue& log_sd) const;
   void write_category(GraphWriter& graph, const GraphValue& u, const GraphValue& feature,
                       const GraphValue& uniform, std::int64_t k, Drawn& drawn) const;
-  GraphValue write_tokens(GraphWriter& graph, const Drawn& drawn, const GraphValue& feature) const;
   std::int64_t rows(std::int64_t k) const { return AttributionPlan::block * plan_.parts * k; }
 
   const AttributionPlan& plan_;
-  std::int64_t F, H, E, C, V;
+  const std::unique_ptr<StepNetwork> network_;
+  const std::int64_t F, V, H, C;
   struct {
-    GraphValue scale, shift, start;                            ///< tokens (F + 1, E), (1 + F + V, E); (1, H)
-    GraphValue reset, reset_bias, update, update_bias;         ///< (E + H, H), (H)
-    GraphValue input, input_bias, state, state_bias;           ///< of the candidate: (E, H), (H, H)
-    GraphValue first, log_sd, feature, hidden, mixture, bias;  ///< head; first (H + 1, H): of h and the mean
-    GraphValue cumulate;                                       ///< (C, C - 1)
-    GraphValue component, score;                               ///< noise (Q (F + 1), K_q)
-    GraphValue part;                                           ///< (Q) i64: where a part's noise begins
-    GraphValue category, category_bias, allowed, base, values, is_category, all_before, ones;
+    GraphValue cumulate;          ///< (C, C - 1)
+    GraphValue component, score;  ///< noise (Q (F + 1), K_q)
+    GraphValue part;              ///< (Q) i64: where a part's noise begins
+    GraphValue allowed, base, values, is_category, all_before, ones;
   } w_;
-  std::vector<std::int64_t> slot_;  ///< (F): row of the shifts of a feature, or of its first category
 };
 
 /// (rows, D) f32 raw values from model space z (rows, F) f32: inverse transform, widened range, grid and

@@ -13,6 +13,8 @@
 #include "emshap/explain/explainer.h"
 #include "emshap/io/graph_builder.h"
 #include "emshap/models/emshap_model.h"
+#include "emshap/models/masked_mlp.h"
+#include "emshap/models/set_gru.h"
 #include "io/attribution_estimate.h"
 #include "io/attribution_graph.h"
 #include "io/emshap_file.h"
@@ -23,17 +25,18 @@ namespace {
 
 constexpr std::int64_t S = AttributionPlan::block;
 
-const SetGru& proposal_of(const AttributionSettings& settings) {
-  if (settings.emshap.model == nullptr) throw ConfigError("there is no EmSHAP model to export");
-  const auto* gru = dynamic_cast<const SetGru*>(&settings.emshap.model->proposal());
-  if (gru == nullptr)
-    throw ConfigError(fmt::format("the attribution graph has no form for the proposal '{}', expected gru",
-                                  settings.emshap.proposal));
-  return *gru;
+const GaussianBase& base_of(const FittedEmshap& fitted) {
+  if (fitted.model == nullptr) throw ConfigError("there is no EmSHAP model to export");
+  const Proposal* proposal = &fitted.model->proposal();
+  if (const auto* gru = dynamic_cast<const SetGru*>(proposal)) return gru->options().base;
+  if (const auto* mlp = dynamic_cast<const MaskedMlp*>(proposal)) return mlp->options().base;
+  throw ConfigError(fmt::format(
+      "the attribution graph has no form for the proposal '{}', expected gru or mlp", fitted.proposal));
 }
 
 void check(const AttributionSettings& settings) {
-  const SetGru& proposal = proposal_of(settings);
+  base_of(settings.emshap);  // throws where there is none
+  const Proposal& proposal = settings.emshap.model->proposal();
   const EmshapModel& model = *settings.emshap.model;
   if (proposal.dtype() != DType::f32)
     throw ConfigError(fmt::format("the model holds {}, expected f32 to export", to_string(proposal.dtype())));
@@ -67,9 +70,9 @@ class Writer {
  public:
   Writer(GraphBuilder& graph, const AttributionSettings& settings, double phi0)
       : settings_(settings),
-        proposal_(proposal_of(settings)),
+        proposal_(settings.emshap.model->proposal()),
         plan_(make_attribution_plan(settings.coalitions, settings.players.masks(settings.coalitions),
-                                    dropped_columns(settings.emshap.space).kept(), proposal_.options().base,
+                                    dropped_columns(settings.emshap.space).kept(), base_of(settings_.emshap),
                                     SharedNoise::make(proposal_.layout().features(), settings.draws,
                                                       settings.emshap.model->energy_used()))),
         F(plan_.features),
@@ -125,7 +128,7 @@ class Writer {
                                              {{"perm", std::vector<std::int64_t>{1, 0}}});
       known_ = graph.op("Greater", {unsqueeze(graph, by_feature, 2), graph.scalar(.5f)}, {}, "known");
     }
-    std::vector<double> mean = proposal_.options().base.mean;
+    std::vector<double> mean = base_of(settings_.emshap).mean;
     mean.push_back(0);
     mean_ = list(graph, "base.mean", mean);
     std::vector<double> group(static_cast<std::size_t>(plan_.draws * plan_.replicates), 0.0);
@@ -139,7 +142,6 @@ class Writer {
     const GraphValue raw = graph.input("raw", GraphType::f32, {D});
     const GraphValue x = graph.input("x", GraphType::f32, {F});
     const GraphValue code = categories() ? graph.input("code", GraphType::i64, {F}) : GraphValue{};
-    const GraphValue contexts = sampler_.write_contexts(graph, x, code, known_, CP);
     const std::vector<double> nothing{0};
     const GraphValue centred = graph.op(
         "Sub",
@@ -149,12 +151,26 @@ class Writer {
              {{"axis", 0}}),
          mean_},
         {}, "centred");
-    const GraphBody body =
-        graph.subgraph("block", [&](GraphWriter& block) { write_block(block, raw, x, centred); });
-    const GraphValues values = graph.node(
-        "Scan",
-        {reshaped(graph, contexts, {plan_.blocks, S, proposal_.options().hidden}), mask_, raw_mask_, table_},
-        2, {{"body", body}, {"num_scan_inputs", 4}}, "blocks");
+    const StepNetwork& network = sampler_.network();
+    const GraphValue contexts = network.write_contexts(graph, x, code, known_, CP);
+    GraphValues inputs{mask_, raw_mask_, table_};
+    if (!contexts.name.empty())
+      inputs.push_back(reshaped(graph, contexts, {plan_.blocks, S, network.width()}));
+    const GraphBody body = graph.subgraph("block", [&](GraphWriter& block) {
+      BlockStart start;
+      start.x = x;
+      start.code = code;
+      start.mask = block.input("mask", GraphType::f32, {S, F});
+      const GraphValue raw_mask = block.input("raw_mask", GraphType::f32, {S, D});
+      const GraphValue table = block.input("table", GraphType::i64, {AttributionPlan::entries});
+      if (!contexts.name.empty())
+        start.context = block.input("context", GraphType::f32, {S, network.width()});
+      write_start(block, table, centred, start);
+      write_block(block, raw, raw_mask, start);
+    });
+    const GraphValues values =
+        graph.node("Scan", inputs, 2,
+                   {{"body", body}, {"num_scan_inputs", static_cast<std::int64_t>(inputs.size())}}, "blocks");
     const GraphValue v = reshaped(graph, values[0], {CP});
     const EstimateGraph::Result result = estimate_.write(graph, v, reshaped(graph, values[1], {CP, G}));
     const auto full = std::find(plan_.coalition.begin(), plan_.coalition.end(), 1) - plan_.coalition.begin();
@@ -174,15 +190,13 @@ class Writer {
     return graph.op("Reshape", {values, graph.op("Concat", extents, {{"axis", 0}})});
   }
 
-  BlockStart write_start(GraphWriter& graph, const GraphValue& context, const GraphValue& table,
-                         const GraphValue& centred) const {
+  void write_start(GraphWriter& graph, const GraphValue& table, const GraphValue& centred,
+                   BlockStart& start) const {
     const GraphWriter::Scope scope(graph, "start");
     const std::int64_t Q = plan_.parts;
     const GraphValue n = graph.op("Gather", {table, graph.integers({AttributionPlan::unknown})}, {}, "steps");
     const GraphValue s = graph.op("Gather", {table, graph.integers({AttributionPlan::known})}, {}, "known");
     const GraphValue coalitions = graph.integers({S}), parts = graph.integers({Q});
-    BlockStart start;
-    start.context = context;
     start.steps = n;
     start.feature =
         graph.cast(part(graph, feature_, table, AttributionPlan::positions_begin, {n, coalitions, parts}),
@@ -208,7 +222,7 @@ class Writer {
     const GraphValue shape = graph.op("Concat", {graph.integers({S, Q, 1}), n}, {{"axis", 0}});
     if (Q == 1) {
       start.mean = graph.op("Reshape", {mean, shape});
-      return start;
+      return;
     }
     // By feature, then in the order of each part.
     const std::vector<float> zeros(static_cast<std::size_t>(S * (F + 1)), 0.f);
@@ -220,18 +234,12 @@ class Writer {
     start.mean = graph.op(
         "Reshape",
         {graph.op("GatherElements", {by_feature, reshaped(graph, features, {S, -1})}, {{"axis", 1}}), shape});
-    return start;
   }
 
-  void write_block(GraphWriter& graph, const GraphValue& raw, const GraphValue& x,
-                   const GraphValue& centred) {
+  void write_block(GraphWriter& graph, const GraphValue& raw, const GraphValue& raw_mask,
+                   const BlockStart& start) {
     const std::int64_t Q = plan_.parts, each = plan_.part_draws(), K = plan_.draws, G = plan_.replicates;
-    const GraphValue context = graph.input("context", GraphType::f32, {S, proposal_.options().hidden});
-    const GraphValue mask = graph.input("mask", GraphType::f32, {S, F});
-    const GraphValue raw_mask = graph.input("raw_mask", GraphType::f32, {S, D});
-    const GraphValue table = graph.input("table", GraphType::i64, {AttributionPlan::entries});
-    const BlockStart start = write_start(graph, context, table, centred);
-    const GraphValue drawn = sampler_.write_draws(graph, start);  // (S, Q, K_q, n)
+    const auto [drawn, context] = sampler_.write_draws(graph, start);
 
     // From positions to features; empty positions go nowhere.
     std::vector<std::int64_t> numbers;
@@ -258,7 +266,8 @@ class Writer {
     if (!energy_) {
       weight = graph.scalar(1 / static_cast<double>(K));
     } else {
-      const GraphValue g = energy_->write(graph, known(mask, x, unknown, F), mask, context, S, K);
+      const GraphValue g =
+          energy_->write(graph, known(start.mask, start.x, unknown, F), start.mask, context, S, K);
       weight =
           graph.op("Softmax", {graph.op("Neg", {reshaped(graph, graph.cast(g, GraphType::f64), {S, K})})},
                    {{"axis", 1}}, "weight");
@@ -276,7 +285,7 @@ class Writer {
   }
 
   const AttributionSettings& settings_;
-  const SetGru& proposal_;
+  const Proposal& proposal_;
   const AttributionPlan plan_;
   const std::int64_t F, D;
   const SamplerGraph sampler_;

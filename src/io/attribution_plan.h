@@ -36,12 +36,12 @@ struct AttributionPlan {
   std::int64_t blocks = 0, parts = 0, draws = 0, replicates = 0;  ///< Q, K, G
   std::vector<std::int64_t> coalition;  ///< (blocks S): number of each; the empty one is left out, 1 (full)
                                         ///< fills the last block up
-  std::vector<std::uint8_t> filler;  ///< (blocks S): 1 for what only fills up
-  std::vector<std::int64_t> table;   ///< (blocks, entries)
-  std::vector<float> mask;           ///< (blocks S, F): 1 = known
-  std::vector<float> raw_mask;       ///< (blocks S, D)
-  std::vector<float> feature;        ///< per block (n, S, Q): which feature is drawn at each position
-  std::vector<float> log_sd;         ///< per block (n, S, Q): its base's log sd given all before
+  std::vector<std::uint8_t> filler;     ///< (blocks S): 1 for what only fills up
+  std::vector<std::int64_t> table;      ///< (blocks, entries)
+  std::vector<float> mask;              ///< (blocks S, F): 1 = known
+  std::vector<float> raw_mask;          ///< (blocks S, D)
+  std::vector<float> feature;           ///< per block (n, S, Q): which feature is drawn at each position
+  std::vector<float> log_sd;            ///< per block (n, S, Q): its base's log sd given all before
   std::vector<float> gains;          ///< per block (n, S, Q, n): of the position's value on later ones' means
   std::vector<float> known_feature;  ///< per block (S, s)
   std::vector<double> regression;  ///< per block (S, n, s): of the positions of part 0 on the known features

@@ -1,12 +1,15 @@
-// The set-GRU's autoregressive draws for a block of coalitions. All draws of the block advance together, one
-// position of their sequences after another, so that coalitions of a size take no step in vain and several
-// generation orders are no extra work. The first position depends on the coalition alone: its head runs once
-// for all draws.
+// Autoregressive draws for a block of coalitions. All draws of the block advance together, one position of
+// their sequences after another, so that coalitions of a size take no step in vain and several generation
+// orders are no extra work. The first position depends on the coalition alone: its head runs once for all
+// draws.
 #include <cmath>
 
 #include "emshap/core/error.h"
+#include "emshap/models/masked_mlp.h"
+#include "emshap/models/set_gru.h"
 #include "emshap/ops/density.h"
-#include "io/attribution_graph.h"
+#include "io/attribution_matrix.h"
+#include "io/attribution_networks.h"
 #include "io/emshap_graph.h"
 
 namespace emshap::io {
@@ -18,103 +21,55 @@ std::size_t at(std::int64_t i) {
   return static_cast<std::size_t>(i);
 }
 
-/// A matrix under construction, row-major.
-struct Matrix {
-  std::int64_t rows, cols;
-  std::vector<float> v;
-  Matrix(std::int64_t r, std::int64_t c) : rows(r), cols(c), v(at(r * c), 0.f) {}
-  float& operator()(std::int64_t r, std::int64_t c) { return v[at(r * cols + c)]; }
-  GraphValue write(GraphWriter& graph, const char* name) const {
-    return graph.constant(name, {rows, cols}, std::span<const float>(v));
-  }
-};
-
-GraphValue vector(GraphWriter& graph, const char* name, const std::vector<float>& values) {
-  return graph.constant(name, {static_cast<std::int64_t>(values.size())}, std::span<const float>(values));
-}
-
-/// Parameters of a store as (rows, cols) with columns [begin, begin + count).
-Matrix columns(const ParameterStore& store, const char* name, std::int64_t rows, std::int64_t begin,
-               std::int64_t count) {
-  const std::vector<double> all = store.get(store.find(name));
-  const std::int64_t width = static_cast<std::int64_t>(all.size()) / rows;
-  Matrix m(rows, count);
-  for (std::int64_t r = 0; r < rows; ++r)
-    for (std::int64_t c = 0; c < count; ++c) m(r, c) = static_cast<float>(all[at(r * width + begin + c)]);
-  return m;
-}
-
-Matrix stacked(const Matrix& a, const Matrix& b) {
-  Matrix m(a.rows + b.rows, a.cols);
-  std::copy(a.v.begin(), a.v.end(), m.v.begin());
-  std::copy(b.v.begin(), b.v.end(), m.v.begin() + static_cast<std::ptrdiff_t>(a.v.size()));
-  return m;
-}
-
 }  // namespace
 
 GraphValue reshaped(GraphWriter& graph, const GraphValue& value, const std::vector<std::int64_t>& shape) {
   return graph.op("Reshape", {value, graph.integers(shape)});
 }
 
-SamplerGraph::SamplerGraph(GraphWriter& graph, const SetGru& proposal, const AttributionPlan& plan)
-    : plan_(plan),
-      F(proposal.layout().features()),
-      H(proposal.options().hidden),
-      E(proposal.options().embedding),
-      C(proposal.components()),
-      V(proposal.layout().total_categories()) {
-  const GraphWriter::Scope scope(graph, "proposal");
-  const ParameterStore& store = proposal.store();
-  const FeatureLayout& layout = proposal.layout();
+StepNetwork::StepNetwork(const FeatureLayout& layout, const AttributionPlan& plan)
+    : plan_(plan), F(layout.features()), V(layout.total_categories()) {
   const std::vector<std::int64_t> offsets = layout.offsets();
   for (std::int64_t t = 0; t < F; ++t) slot_.push_back(layout.categorical(t) ? F + 1 + offsets[at(t)] : t);
+}
+StepNetwork::~StepNetwork() = default;
 
-  // Row F of the tables is that of empty positions.
-  Matrix scale(F + 1, E), shift(F + 1 + V, E), feature(F + 1, H);
-  const Matrix a = columns(store, "token.scale", F, 0, E), b = columns(store, "token.shift", F + V, 0, E),
-               e = columns(store, "head.feature", F, 0, H);
-  std::copy(a.v.begin(), a.v.end(), scale.v.begin());
-  std::copy(e.v.begin(), e.v.end(), feature.v.begin());
-  for (std::int64_t r = 0; r < F + V; ++r)
-    for (std::int64_t c = 0; c < E; ++c) shift(r < F ? r : r + 1, c) = b.v[at(r * E + c)];
-  w_.scale = scale.write(graph, "token.scale");
-  w_.shift = shift.write(graph, "token.shift");
-  w_.start = columns(store, "start", 1, 0, H).write(graph, "start");
+GraphValue StepNetwork::write_contexts(GraphWriter&, const GraphValue&, const GraphValue&, const GraphValue&,
+                                       std::int64_t) const {
+  return {};
+}
 
-  const std::vector<double> bias_ih = store.get(store.find("gru.bias_ih")),
-                            bias_hh = store.get(store.find("gru.bias_hh"));
-  const auto gate = [&](std::int64_t g, const char* name) {
-    return stacked(columns(store, "gru.weight_ih", E, g * H, H), columns(store, "gru.weight_hh", H, g * H, H))
-        .write(graph, name);
-  };
-  const auto bias = [&](std::int64_t g, const char* name, bool input, bool state) {
-    std::vector<float> values;
-    for (std::int64_t i = g * H; i < (g + 1) * H; ++i)
-      values.push_back(static_cast<float>((input ? bias_ih[at(i)] : 0) + (state ? bias_hh[at(i)] : 0)));
-    return vector(graph, name, values);
-  };
-  w_.reset = gate(0, "gru.reset");
-  w_.reset_bias = bias(0, "gru.reset_bias", true, true);
-  w_.update = gate(1, "gru.update");
-  w_.update_bias = bias(1, "gru.update_bias", true, true);
-  w_.input = columns(store, "gru.weight_ih", E, 2 * H, H).write(graph, "gru.input");
-  w_.input_bias = bias(2, "gru.input_bias", true, false);
-  w_.state = columns(store, "gru.weight_hh", H, 2 * H, H).write(graph, "gru.state");
-  w_.state_bias = bias(2, "gru.state_bias", false, true);
+GraphValue StepNetwork::write_slots(GraphWriter& graph, const GraphValue& code) const {
+  const GraphValue first = graph.integers(slot_);
+  return V > 0 ? graph.op("Add", {first, code}) : first;
+}
 
-  const Matrix moments = columns(store, "head.moments", 2, 0, H);
-  Matrix of_mean(1, H), of_log_sd(1, H);
-  std::copy_n(moments.v.begin(), H, of_mean.v.begin());
-  std::copy_n(moments.v.begin() + H, H, of_log_sd.v.begin());
-  w_.first = stacked(columns(store, "head.state", H, 0, H), of_mean).write(graph, "head.first");
-  w_.log_sd = of_log_sd.write(graph, "head.log_sd");
-  w_.feature = feature.write(graph, "head.feature");
-  w_.hidden = parameter(graph, store, "head.hidden");
-  w_.mixture = parameter(graph, store, "head.mixture");
-  w_.bias = parameter(graph, store, "head.mixture_bias");
+GraphValue StepNetwork::for_draws(GraphWriter& graph, const GraphValue& of_coalition, std::int64_t k) const {
+  const GraphValue all =
+      graph.op("Expand", {unsqueeze(graph, of_coalition, 1), graph.integers({S, plan_.parts * k, H})});
+  return reshaped(graph, all, {rows(k), H});
+}
+
+std::unique_ptr<StepNetwork> make_step_network(GraphWriter& graph, const Proposal& proposal,
+                                               const AttributionPlan& plan) {
+  if (const auto* gru = dynamic_cast<const SetGru*>(&proposal)) return make_set_gru_steps(graph, *gru, plan);
+  if (const auto* mlp = dynamic_cast<const MaskedMlp*>(&proposal))
+    return make_masked_mlp_steps(graph, *mlp, plan);
+  throw ConfigError("the attribution graph has no form for the proposal, expected gru or mlp");
+}
+
+SamplerGraph::SamplerGraph(GraphWriter& graph, const Proposal& proposal, const AttributionPlan& plan)
+    : plan_(plan),
+      network_(make_step_network(graph, proposal, plan)),
+      F(proposal.layout().features()),
+      V(proposal.layout().total_categories()),
+      H(network_->width()),
+      C(network_->components()) {
+  const GraphWriter::Scope scope(graph, "draw");
+  const FeatureLayout& layout = proposal.layout();
+  const std::vector<std::int64_t> offsets = layout.offsets();
   if (C > 1) {
-    Matrix sums(C, C - 1);
+    GraphMatrix sums(C, C - 1);
     for (std::int64_t r = 0; r < C; ++r)
       for (std::int64_t c = r; c < C - 1; ++c) sums(r, c) = 1;
     w_.cumulate = sums.write(graph, "cumulate");
@@ -127,7 +82,7 @@ SamplerGraph::SamplerGraph(GraphWriter& graph, const SetGru& proposal, const Att
   w_.part = graph.constant("noise.part", {plan.parts}, std::span<const std::int64_t>(part));
   if (V == 0) return;
 
-  Matrix allowed(F + 1, V), base(F + 1, V), all_before(V, V), ones(V, 1);
+  GraphMatrix allowed(F + 1, V), base(F + 1, V), all_before(V, V), ones(V, 1);
   std::vector<float> is_category(at(F + 1), 0.f);
   std::fill(allowed.v.begin(), allowed.v.end(), -1e30f);
   std::vector<float> values;
@@ -140,46 +95,12 @@ SamplerGraph::SamplerGraph(GraphWriter& graph, const SetGru& proposal, const Att
       ones(v, 0) = 1;
       values.push_back(static_cast<float>(layout.values[at(v)]));
     }
-  w_.category = parameter(graph, store, "head.category");
-  w_.category_bias = parameter(graph, store, "head.category_bias");
   w_.allowed = allowed.write(graph, "category.allowed");
   w_.base = base.write(graph, "category.base");
-  w_.is_category = vector(graph, "category.is", is_category);
+  w_.is_category = write_list(graph, "category.is", is_category);
   w_.all_before = all_before.write(graph, "category.all_before");
   w_.ones = ones.write(graph, "category.ones");
-  w_.values = vector(graph, "category.values", values);
-}
-
-/// h' = n + z (h - n), r and z = sigmoid(W [token; h] + b), n = tanh(W_i token + b_i + r (W_h h + b_h)).
-GraphValue SamplerGraph::write_gru(GraphWriter& graph, const GraphValue& token, const GraphValue& h) const {
-  const GraphValue both = graph.op("Concat", {token, h}, {{"axis", 1}});
-  const GraphValue r = graph.op("Sigmoid", {graph.op("Gemm", {both, w_.reset, w_.reset_bias})}, {}, "r");
-  const GraphValue z = graph.op("Sigmoid", {graph.op("Gemm", {both, w_.update, w_.update_bias})}, {}, "z");
-  const GraphValue from_state = graph.op("Mul", {r, graph.op("Gemm", {h, w_.state, w_.state_bias})});
-  const GraphValue n = graph.op(
-      "Tanh", {graph.op("Add", {graph.op("Gemm", {token, w_.input, w_.input_bias}), from_state})}, {}, "n");
-  return graph.op("Add", {n, graph.op("Mul", {z, graph.op("Sub", {h, n})})}, {}, "h");
-}
-
-GraphValue SamplerGraph::write_contexts(GraphWriter& graph, const GraphValue& x, const GraphValue& code,
-                                        const GraphValue& known, std::int64_t rows) const {
-  const GraphWriter::Scope scope(graph, "context");
-  GraphValue slot = graph.integers(slot_);
-  if (V > 0) slot = graph.op("Add", {slot, code});
-  const GraphValue scale =
-      graph.op("Slice", {w_.scale, graph.integers({0}), graph.integers({F}), graph.integers({0})});
-  const GraphValue tokens = graph.op("Add", {graph.op("Mul", {unsqueeze(graph, x, 1), scale}),
-                                             graph.op("Gather", {w_.shift, slot}, {{"axis", 0}})});
-  const GraphValue start = graph.op("Expand", {w_.start, graph.integers({rows, H})});
-  const GraphBody body = graph.subgraph("take_in", [&](GraphWriter& step) {
-    const GraphValue h = step.input("h", GraphType::f32, {rows, H});
-    const GraphValue token = step.input("token", GraphType::f32, {E});
-    const GraphValue is_known = step.input("known", GraphType::boolean, {rows, 1});
-    const GraphValue all = step.op("Expand", {token, step.integers({rows, E})});
-    step.output(step.op("Where", {is_known, write_gru(step, all, h), h}), "h_next", GraphType::f32,
-                {rows, H});
-  });
-  return graph.op("Scan", {start, tokens, known}, {{"body", body}, {"num_scan_inputs", 2}}, "states");
+  w_.values = write_list(graph, "category.values", values);
 }
 
 // Coalitions whose feature is categorical are few: they are picked out and put back.
@@ -199,9 +120,10 @@ void SamplerGraph::write_category(GraphWriter& graph, const GraphValue& u, const
   const auto of_feature = [&](const GraphValue& table) {
     return unsqueeze(graph, graph.op("Gather", {table, own}, {{"axis", 0}}), 1);  // (m, 1, V)
   };
-  const GraphValue logits = reshaped(
-      graph, graph.op("Gemm", {reshaped(graph, picked(u, k * H), {-1, H}), w_.category, w_.category_bias}),
-      {-1, k, V});
+  const GraphValue logits = reshaped(graph,
+                                     graph.op("Gemm", {reshaped(graph, picked(u, k * H), {-1, H}),
+                                                       network_->category, network_->category_bias}),
+                                     {-1, k, V});
   const GraphValue share =
       graph.op("Softmax", {graph.op("Add", {logits, of_feature(w_.allowed)})}, {{"axis", 2}});
   const GraphValue p =
@@ -225,22 +147,10 @@ void SamplerGraph::write_category(GraphWriter& graph, const GraphValue& u, const
                         graph.op("Add", {count, graph.integers({F + 1})}));
 }
 
-SamplerGraph::Drawn SamplerGraph::write_value(GraphWriter& graph, const GraphValue& h, const GraphValue& mean,
-                                              const GraphValue& feature, const GraphValue& log_sd,
-                                              std::int64_t k) const {
-  const GraphWriter::Scope scope(graph, "head");
-  const std::int64_t Q = plan_.parts, each = plan_.part_draws();
-  const GraphValue with_mean =
-      graph.op("Concat", {h, reshaped(graph, mean, {rows(k), 1})}, {{"axis", 1}}, "with_mean");
-  const GraphValue of_coalition =
-      graph.op("Add", {graph.op("Gather", {w_.feature, feature}, {{"axis", 0}}),
-                       graph.op("Mul", {unsqueeze(graph, log_sd, 2), w_.log_sd})});
-  const GraphValue first = reshaped(graph, graph.op("MatMul", {with_mean, w_.first}), {S, Q, k, H});
-  GraphValue u = reshaped(
-      graph, graph.op("Relu", {graph.op("Add", {first, unsqueeze(graph, of_coalition, 2)})}), {rows(k), H});
-  u = graph.op("Add", {u, graph.op("Relu", {graph.op("MatMul", {u, w_.hidden})})}, {}, "u");
-  const GraphValue out = graph.op("Gemm", {u, w_.mixture, w_.bias}, {}, "mixture");
-
+Drawn SamplerGraph::write_value(GraphWriter& graph, const StepNetwork::Head& head,
+                                const StepNetwork::Place& place, const GraphValue& log_sd) const {
+  const std::int64_t Q = plan_.parts, each = plan_.part_draws(), k = place.k;
+  const GraphValue &mean = place.mean, &feature = place.feature, &out = head.mixture;
   const GraphValue noise = graph.op("Add", {feature, w_.part});
   const GraphValue uniform = graph.op("Gather", {w_.component, noise}, {{"axis", 0}}, "uniform");
   const GraphValue score = graph.op("Gather", {w_.score, noise}, {{"axis", 0}}, "score");
@@ -269,88 +179,85 @@ SamplerGraph::Drawn SamplerGraph::write_value(GraphWriter& graph, const GraphVal
   const GraphValue sd = unsqueeze(graph, graph.op("Exp", {log_sd}), 2);
   Drawn drawn;
   drawn.x = graph.op("Add", {mean, graph.op("Mul", {sd, standardised})}, {}, "x");
-  if (V > 0) write_category(graph, u, feature, uniform, k, drawn);
+  if (V > 0) write_category(graph, head.u, feature, uniform, k, drawn);
   return drawn;
 }
 
-GraphValue SamplerGraph::write_tokens(GraphWriter& graph, const Drawn& drawn,
-                                      const GraphValue& feature) const {
-  const GraphValue scale = unsqueeze(graph, graph.op("Gather", {w_.scale, feature}, {{"axis", 0}}), 2);
-  const GraphValue shift = V > 0
-                               ? graph.op("Gather", {w_.shift, drawn.slot}, {{"axis", 0}})
-                               : unsqueeze(graph, graph.op("Gather", {w_.shift, feature}, {{"axis", 0}}), 2);
-  const GraphValue token = graph.op("Add", {graph.op("Mul", {unsqueeze(graph, drawn.x, 3), scale}), shift});
-  return reshaped(graph, token, {rows(plan_.part_draws()), E});
-}
-
-GraphValue SamplerGraph::write_draws(GraphWriter& graph, const BlockStart& start) const {
+SamplerGraph::Result SamplerGraph::write_draws(GraphWriter& graph, const BlockStart& start) const {
   const GraphWriter::Scope scope(graph, "draw");
   const std::int64_t Q = plan_.parts, each = plan_.part_draws(), R = rows(each);
   const GraphValue zero = graph.integers({0}), one = graph.integers({1});
-  const auto entry = [&](GraphWriter& g, const GraphValue& list, const GraphValue& index) {
-    return g.op("Squeeze", {g.op("Gather", {list, index}, {{"axis", 0}}), g.integers({0})});
+  const auto entry = [&](const GraphValue& list) {
+    return graph.op("Squeeze", {graph.op("Gather", {list, zero}, {{"axis", 0}}), zero});
   };
   const auto part = [&](const GraphValue& list, const GraphValue& begin, const GraphValue& end) {
     return graph.op("Slice", {list, begin, end, zero});
   };
-  const auto at_position = [&](GraphWriter& g, const GraphValue& mean, const GraphValue& index) {
-    return g.op("Squeeze", {g.op("Gather", {mean, index}, {{"axis", 3}}), g.integers({3})});
+  const auto at_position = [](GraphWriter& g, const GraphValue& means, const GraphValue& index) {
+    return g.op("Squeeze", {g.op("Gather", {means, index}, {{"axis", 3}}), g.integers({3})});
   };
 
-  const auto of_parts = [&](const GraphValue& context, std::int64_t k) {
-    return reshaped(graph, graph.op("Expand", {unsqueeze(graph, context, 1), graph.integers({S, Q * k, H})}),
-                    {S * Q * k, H});
-  };
-  const GraphValue first_mean = at_position(graph, start.mean, zero);  // (S, Q, 1)
-  const Drawn first = write_value(graph, of_parts(start.context, 1), first_mean,
-                                  entry(graph, start.feature, zero), entry(graph, start.log_sd, zero), 1);
-  const GraphValue mean = graph.op(
+  const StepNetwork::OfBlock block = network_->write_block(graph, start);
+  StepNetwork::Place place;
+  place.means = start.mean;
+  place.mean = at_position(graph, start.mean, zero);
+  place.feature = entry(start.feature);
+  place.of_coalition = entry(block.of_coalition);
+  place.index = zero;
+  const StepNetwork::Head head =
+      network_->write_head(graph, network_->write_state(graph, start, 1), block, place);
+  const Drawn first = write_value(graph, head, place, entry(start.log_sd));
+  const GraphValue means = graph.op(
       "Expand", {start.mean, graph.op("Concat", {graph.integers({S, Q, each}), start.steps}, {{"axis", 0}})});
-  const GraphValue current_mean = graph.op("Expand", {first_mean, graph.integers({S, Q, each})});
+  const GraphValue first_mean = graph.op("Expand", {place.mean, graph.integers({S, Q, each})});
 
   const GraphBody body = graph.subgraph("position", [&](GraphWriter& step) {
-    const GraphDims draws{S, Q, each}, means{S, Q, each, "steps"};
-    const GraphValue h = step.input("h", GraphType::f32, {R, H});
-    const GraphValue all_means = step.input("means", GraphType::f32, means);
+    const GraphDims draws{S, Q, each}, all{S, Q, each, "steps"};
+    const GraphValue state = step.input("state", GraphType::f32, {R, H});
+    const GraphValue last_means = step.input("means", GraphType::f32, all);
     const GraphValue last_mean = step.input("mean", GraphType::f32, draws);
     Drawn last;
     last.x = step.input("x", GraphType::f32, draws);
     if (V > 0) last.slot = step.input("slot", GraphType::i64, draws);
     const GraphValue last_feature = step.input("last_feature", GraphType::i64, {S, Q});
     const GraphValue gain = step.input("gain", GraphType::f32, {S, Q, "steps"});
-    const GraphValue feature = step.input("feature", GraphType::i64, {S, Q});
     const GraphValue log_sd = step.input("log_sd", GraphType::f32, {S, Q});
-    const GraphValue index = step.input("index", GraphType::i64, {});
+    StepNetwork::Place now;
+    now.feature = step.input("feature", GraphType::i64, {S, Q});
+    now.of_coalition = step.input("of_coalition", GraphType::f32, {S, Q, H});
+    now.index = unsqueeze(step, step.input("index", GraphType::i64, {}), 0);
+    now.k = each;
 
     const GraphValue surprise = step.op("Sub", {last.x, last_mean});
-    const GraphValue next_means =
-        step.op("Add", {all_means, step.op("Mul", {unsqueeze(step, surprise, 3), unsqueeze(step, gain, 2)})},
+    now.means =
+        step.op("Add", {last_means, step.op("Mul", {unsqueeze(step, surprise, 3), unsqueeze(step, gain, 2)})},
                 {}, "means");
-    const GraphValue next_h = write_gru(step, write_tokens(step, last, last_feature), h);
-    const GraphValue next_mean = at_position(step, next_means, unsqueeze(step, index, 0));
-    const Drawn next = write_value(step, next_h, next_mean, feature, log_sd, each);
-    step.output(next_h, "h_next", GraphType::f32, {R, H});
-    step.output(next_means, "means_next", GraphType::f32, means);
-    step.output(next_mean, "mean_next", GraphType::f32, draws);
-    step.output(next.x, "x_next", GraphType::f32, draws);
-    if (V > 0) step.output(next.slot, "slot_next", GraphType::i64, draws);
-    step.output(next.x, "drawn", GraphType::f32, draws);
+    now.mean = at_position(step, now.means, now.index);
+    const GraphValue next = network_->write_next(step, state, last, last_feature);
+    const Drawn drawn = write_value(step, network_->write_head(step, next, block, now), now, log_sd);
+    step.output(next, "state_next", GraphType::f32, {R, H});
+    step.output(now.means, "means_next", GraphType::f32, all);
+    step.output(now.mean, "mean_next", GraphType::f32, draws);
+    step.output(drawn.x, "x_next", GraphType::f32, draws);
+    if (V > 0) step.output(drawn.slot, "slot_next", GraphType::i64, draws);
+    step.output(drawn.x, "drawn", GraphType::f32, draws);
   });
-  const GraphValue steps = graph.op("Squeeze", {start.steps, zero});
   const GraphValue begin = graph.constant("first_index", {}, std::vector<std::int64_t>{1});
-  const GraphValue indices = graph.op("Range", {begin, steps, begin}, {}, "indices");
+  const GraphValue indices =
+      graph.op("Range", {begin, graph.op("Squeeze", {start.steps, zero}), begin}, {}, "indices");
   const GraphValue before_last = graph.op("Sub", {start.steps, one});
-  GraphValues inputs{of_parts(start.context, each), mean, current_mean, first.x};
+  GraphValues inputs{network_->write_state(graph, start, each), means, first_mean, first.x};
   if (V > 0) inputs.push_back(first.slot);
   const int states = static_cast<int>(inputs.size());
-  inputs.insert(inputs.end(),
-                {part(start.feature, zero, before_last), part(start.gains, zero, before_last),
-                 part(start.feature, one, start.steps), part(start.log_sd, one, start.steps), indices});
+  inputs.insert(inputs.end(), {part(start.feature, zero, before_last), part(start.gains, zero, before_last),
+                               part(start.log_sd, one, start.steps), part(start.feature, one, start.steps),
+                               part(block.of_coalition, one, start.steps), indices});
   const GraphValues results =
-      graph.node("Scan", inputs, states + 1, {{"body", body}, {"num_scan_inputs", 5}}, "walk");
+      graph.node("Scan", inputs, states + 1, {{"body", body}, {"num_scan_inputs", 6}}, "walk");
   const GraphValue drawn =
       graph.op("Concat", {unsqueeze(graph, first.x, 0), results.back()}, {{"axis", 0}}, "drawn");
-  return graph.op("Transpose", {drawn}, {{"perm", std::vector<std::int64_t>{1, 2, 3, 0}}});
+  return {graph.op("Transpose", {drawn}, {{"perm", std::vector<std::int64_t>{1, 2, 3, 0}}}),
+          network_->write_context(graph, start, head)};
 }
 
 }  // namespace emshap::io

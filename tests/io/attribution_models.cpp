@@ -72,18 +72,20 @@ int main(int argc, char** argv) {
       write_large(folder, std::atoll(argv[2]), std::atoll(argv[3]), energy);
     return 0;
   }
-  for (const auto transform : {FeatureTransform::standardise, FeatureTransform::quantile})
-    for (const bool categories : {false, true})
-      for (const bool energy : {false, true}) {
-        test::SampleAttributionOptions options;
-        options.emshap.transform = transform;
-        options.emshap.categories = options.emshap.constant = categories;
-        options.energy = energy;
-        write_case(folder,
-                   fmt::format("{}_{}_{}", to_string(transform), categories ? "categories" : "numbers",
-                               energy ? "energy" : "proposal"),
-                   options);
-      }
+  for (const char* proposal : {"gru", "mlp"})
+    for (const auto transform : {FeatureTransform::standardise, FeatureTransform::quantile})
+      for (const bool categories : {false, true})
+        for (const bool energy : {false, true}) {
+          test::SampleAttributionOptions options;
+          options.emshap.proposal = proposal;
+          options.emshap.transform = transform;
+          options.emshap.categories = options.emshap.constant = categories;
+          options.energy = energy;
+          write_case(folder,
+                     fmt::format("{}_{}_{}_{}", proposal, to_string(transform),
+                                 categories ? "categories" : "numbers", energy ? "energy" : "proposal"),
+                     options);
+        }
   test::SampleAttributionOptions wide;
   wide.emshap.transform = FeatureTransform::quantile;
   wide.emshap.categories = false;

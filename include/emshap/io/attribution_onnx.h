@@ -70,9 +70,9 @@ EMSHAP_API AttributionOutputs attribution_outputs(TeamPool& pool, const Attribut
                                                   ConstTensorView x);
 
 /// The bytes of the ONNX file, checked by ONNX's checker and shape inference. Throws ConfigError for what has
-/// no such form: another proposal than the set-GRU, the energy's absolute form where its weights are used,
-/// independent noise, no player, parts that do not fit together, an f whose write_f refuses. NumericalError
-/// for a parameter that is not finite.
+/// no such form: another proposal than set-GRU and masked MLP, the energy's absolute form where its weights
+/// are used, independent noise, no player, parts that do not fit together, an f whose write_f refuses.
+/// NumericalError for a parameter that is not finite.
 EMSHAP_API std::string attribution_onnx(TeamPool& pool, const AttributionSettings& settings,
                                         const AttributionOnnxInfo& info);
 
