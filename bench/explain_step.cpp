@@ -1,11 +1,11 @@
 // Values of coalitions, F = 20, as emshap_explain computes them: 1,024 coalitions x 128 draws an explicand
 // with the set-GRU (H = 64, C = 5), the energy's weights (4 layers of 128) and the default predictor (16 bins
-// a feature, four networks 340-128-64-1), weights random. `values` is all of it, the others its parts alone
-// on the same blocks; what is left is the conversion of units, copies and sums. FLOP are nominal products of
-// what is needed: known features are scanned once a coalition, the draws of a coalition share the head of its
-// first drawn feature and the state behind it, the last drawn feature enters no state, and the energy's first
-// layer counts the drawn features only. Of the predictor's first layer one
-// bin of each drawn feature counts (the dense layer would have 340 inputs a draw).
+// a feature, four networks 340-128-64-1), weights random. `values` is all of it, `plain` the same without the
+// energy and in four orders, the others the parts of `values` alone on the same blocks; what is left is the
+// conversion of units, copies and sums. FLOP are nominal products of what is needed: known features are
+// scanned once a coalition, the draws of a coalition share the head of its first drawn feature and the state
+// behind it, the last drawn feature enters no state, and the first layers of energy and predictor count drawn
+// features only, the predictor's one of the 17 inputs that a feature becomes.
 //
 // With --dump FOLDER the program writes weights, noise, rows, coalitions and values as .npy files for
 // bench/compare/explain_step.py, which computes the same in PyTorch.
@@ -78,6 +78,9 @@ struct Setting {
   Tensor masks = Players::single(space.input_names()).masks(coalitions);
   DrawnValueOptions options{.draws = K};
   std::unique_ptr<ValueFunction> values = drawn_values("emshap", space, model, f, options);
+  EmshapModel plain{std::make_unique<SetGru>(dynamic_cast<SetGru&>(model.proposal()).options()), nullptr,
+                    false};
+  std::unique_ptr<ValueFunction> plain_values = drawn_values("emshap", space, plain, f, options);
 
   EmshapModel make_model() const {
     Tensor x({raw.rows(), F});
@@ -119,7 +122,7 @@ double predictor_flop(double drawn) {
   return 4 * 2 * (first + 128. * 64 + 64);
 }
 
-Flop flop() {
+Flop flop(double orders) {
   const Setting& s = setting();
   const double gru = 2 * 3 * H * H, head = 2 * (2 * H * H + 3 * C * H), k = K;
   Flop sum;
@@ -127,8 +130,8 @@ Flop flop() {
     double known = 0;
     for (std::int64_t t = 0; t < F; ++t) known += s.coalitions.row(c)[t];
     const double drawn = F - known;
-    sum.sampler +=
-        (known + 1) * gru + head + (drawn > 1 ? (drawn - 2) * k * gru + (drawn - 1) * k * head : 0);
+    sum.sampler += orders * ((known + 1) * gru + head) +
+                   (drawn > 1 ? (drawn - 2) * k * gru + (drawn - 1) * k * head : 0);
     sum.energy += 2 * (F + H) * width + k * 2 * (drawn * width + 4 * width * width + width);
     sum.predictor += k * predictor_flop(drawn);
     sum.draws += k;
@@ -138,7 +141,7 @@ Flop flop() {
 
 constexpr std::int64_t block = 32;  // coalitions
 
-enum class Part { values, sampler, energy, predictor };
+enum class Part { values, plain, sampler, energy, predictor };
 
 /// One explicand a call.
 void explain(benchmark::State& state, Part part) {
@@ -146,23 +149,22 @@ void explain(benchmark::State& state, Part part) {
   const int threads = static_cast<int>(state.range(0));
   TeamPool pool(threads);
   const ConstTensorView row = s.raw.view().rows(5, 1);
-  const Flop of = flop();
+  const Flop of = flop(part == Part::plain ? 4 : 1);
   const std::int64_t count = s.coalitions.size() - 2;
-  double work = of.all();
+  double work = part == Part::plain ? of.sampler + of.predictor : of.all();
   CoalitionValues out;
-  if (part == Part::values) {
+  if (part == Part::values || part == Part::plain) {
+    const ValueFunction& values = part == Part::plain ? *s.plain_values : *s.values;
     bench::time_step(state, threads, work, [&] {
-      s.values->evaluate(pool, {row, {}}, s.masks.view().rows(2, count), out);
+      values.evaluate(pool, {row, {}}, s.masks.view().rows(2, count), out);
     });
   } else {
     Tensor x({block, F}), mask({block, F}), completion({block * K, F}), y({block * K, 1}), g({block * K});
     const SharedNoise noise = SharedNoise::make(F, s.options, true);
     for (std::int64_t i = 0; i < block; ++i) s.space.to_model(row, x.view().rows(i, 1), {}, {});
-    EmshapModel plain(std::make_unique<SetGru>(dynamic_cast<SetGru&>(s.model.proposal()).options()), nullptr,
-                      false);
     Context ctx;
     WeightedDraws drawn;
-    plain.draw(ctx, {{x, {}}, s.masks.view().rows(2, block), {}, {}}, {K, noise.uniforms, {}}, drawn);
+    s.plain.draw(ctx, {{x, {}}, s.masks.view().rows(2, block), {}, {}}, {K, noise.uniforms, {}}, drawn);
     s.space.to_raw(drawn.draws.x, completion);
     work = part == Part::sampler ? of.sampler : part == Part::energy ? of.energy : of.predictor;
     bench::time_step(state, threads, work, [&] {
@@ -170,7 +172,7 @@ void explain(benchmark::State& state, Part part) {
         const std::int64_t n = std::min(block, count - c);
         const ConstTensorView m = s.masks.view().rows(2 + c, n);
         if (part == Part::sampler)
-          plain.draw(ctx, {{x.view().rows(0, n), {}}, m, {}, {}}, {K, noise.uniforms, {}}, drawn);
+          s.plain.draw(ctx, {{x.view().rows(0, n), {}}, m, {}, {}}, {K, noise.uniforms, {}}, drawn);
         else if (part == Part::energy)
           s.model.energy()->infer(ctx, drawn.draws.x.view().rows(0, n * K), m,
                                   drawn.draws.context.view().rows(0, n), g.view().columns(0, n * K));
@@ -183,6 +185,7 @@ void explain(benchmark::State& state, Part part) {
 }
 
 BENCHMARK_CAPTURE(explain, values, Part::values)->ArgName("threads")->Arg(1)->Arg(2)->UseRealTime();
+BENCHMARK_CAPTURE(explain, plain, Part::plain)->ArgName("threads")->Arg(1)->Arg(2)->UseRealTime();
 BENCHMARK_CAPTURE(explain, sampler, Part::sampler)->ArgName("threads")->Arg(1)->UseRealTime();
 BENCHMARK_CAPTURE(explain, energy, Part::energy)->ArgName("threads")->Arg(1)->UseRealTime();
 BENCHMARK_CAPTURE(explain, predictor, Part::predictor)->ArgName("threads")->Arg(1)->UseRealTime();
