@@ -14,7 +14,7 @@ namespace {
 
 /// Pairs that go through a step together: whole register tiles and whole packs, gates of 64 units in an L1
 /// cache.
-constexpr std::int64_t block_pairs = 48;
+constexpr std::int64_t block_pairs = 128;
 
 template <class T>
 EMSHAP_INLINE Mat<const T> in(const Mat<T>& m) {

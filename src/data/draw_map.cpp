@@ -25,6 +25,9 @@ float first_float_after(double x) {
   return static_cast<double>(f) > x ? f : std::nextafter(f, infinity);
 }
 
+/// Pieces that a draw is compared with at once.
+constexpr int at_once = 4;
+
 /// Raw values up to this one go to value i of the column, those above to the next.
 double boundary(const FeatureColumn& column, std::size_t i) {
   if (column.kind == FeatureKind::categorical) return .5 * (column.values[i] + column.values[i + 1]);
@@ -55,19 +58,21 @@ std::int32_t DrawMap::Pieces::bucket(float z) const {
 }
 
 std::size_t DrawMap::Pieces::find(float z) const {
-  if (begin.empty()) return 0;
   const auto b = static_cast<std::size_t>(bucket(z));
   std::int32_t from = before[b], end = before[b + 1];
-  while (end - from > 4) {
+  while (end - from > at_once) {
     const std::int32_t middle = from + (end - from) / 2;
     (z >= begin[static_cast<std::size_t>(middle)] ? from : end) = middle;
   }
-  while (from < end && z >= begin[static_cast<std::size_t>(from)]) ++from;
-  return static_cast<std::size_t>(from);
+  // Without branches, which draws would mispredict; what begins in later buckets lies above.
+  const float* next = begin.data() + from;
+  std::size_t further = 0;
+  for (int i = 0; i < at_once; ++i) further += z >= next[i] ? 1u : 0u;
+  return static_cast<std::size_t>(from) + further;
 }
 
 void DrawMap::index(Pieces& p) {
-  if (p.begin.empty()) return;
+  if (p.begin.empty()) p.begin.push_back(infinity);
   const std::size_t buckets = std::min<std::size_t>(4096, 4 * std::bit_ceil(p.begin.size()));
   const float range = p.begin.back() - p.begin.front();
   p.per_width = range > 0 && std::isfinite(static_cast<float>(buckets) / range)
@@ -75,6 +80,7 @@ void DrawMap::index(Pieces& p) {
                     : 0;
   p.before.assign(buckets + 1, 0);
   for (const float z : p.begin) ++p.before[static_cast<std::size_t>(p.bucket(z)) + 1];
+  p.begin.resize(p.begin.size() + at_once, infinity);
   for (std::size_t b = 0; b < buckets; ++b) p.before[b + 1] += p.before[b];
 }
 
