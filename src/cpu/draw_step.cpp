@@ -12,9 +12,10 @@
 namespace emshap::cpu::EMSHAP_ISA {
 namespace {
 
-/// Pairs that go through a step together: whole register tiles and whole packs, gates of 64 units in an L1
-/// cache.
+/// Pairs whose head is computed together: whole register tiles and whole packs.
 constexpr std::int64_t block_pairs = 128;
+/// Pairs whose gates are: those of 64 units stay in an L1 cache.
+constexpr std::int64_t gate_pairs = 48;
 
 template <class T>
 EMSHAP_INLINE Mat<const T> in(const Mat<T>& m) {
@@ -112,15 +113,15 @@ void advance_state(Context& ctx, Mat<const T> h, const T* value, const T* wa, Ma
   const Workspace::Scope scope(workspace);
   const std::int64_t pairs = h_next.rows, H = h_next.cols;
   const bool shared = h.rows == 1;
-  const std::int64_t states = shared ? 1 : pairs, most = states < block_pairs ? states : block_pairs;
+  const std::int64_t states = shared ? 1 : pairs, most = states < gate_pairs ? states : gate_pairs;
   T* gates = workspace.take<T>(most * 3 * H);
   T* before = shared ? workspace.take<T>(H) : nullptr;  // h_next may be h
   if (shared)
     for (std::int64_t i = 0; i < H; ++i) before[i] = h.data[i];
   ProductEpilogue<T> e;
   e.bias = bias;
-  for (std::int64_t begin = 0; begin < states; begin += block_pairs) {
-    const std::int64_t n = states - begin < block_pairs ? states - begin : block_pairs;
+  for (std::int64_t begin = 0; begin < states; begin += gate_pairs) {
+    const std::int64_t n = states - begin < gate_pairs ? states - begin : gate_pairs;
     product<T>(workspace, Mat<const T>{h.row(begin), n, H, h.stride}, weight, e, {gates, n, 3 * H, 3 * H});
     const std::int64_t advanced = shared ? pairs : n;
     for (std::int64_t i = 0; i < advanced; ++i) {
