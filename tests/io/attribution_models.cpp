@@ -39,26 +39,29 @@ void write_case(const std::filesystem::path& folder, const std::string& name,
 }
 
 /// A model of 20 features and the usual sizes.
-void write_large(const std::filesystem::path& folder, std::int64_t budget, std::int64_t draws, bool energy) {
+void write_large(const std::filesystem::path& folder, std::int64_t budget, std::int64_t draws, bool energy,
+                 const std::string& proposal = "gru") {
   test::SampleAttributionOptions options;
   options.emshap.transform = FeatureTransform::quantile;
   options.emshap.categories = options.emshap.constant = false;
   options.emshap.more = 14;
   options.emshap.full_size = true;
+  options.emshap.proposal = proposal;
   options.energy = energy;
   options.strategy = CoalitionStrategy::kernel;
   options.budget = budget;
   options.draws = draws;
   options.replicates = 8;
   options.hidden = {128, 64};
-  write_case(folder, fmt::format("large_{}_{}{}", budget, draws, energy ? "_energy" : ""), options, 2);
+  write_case(folder, fmt::format("large_{}_{}_{}{}", proposal, budget, draws, energy ? "_energy" : ""),
+             options, 2);
 }
 
 }  // namespace
 
-/// With "memory" only large models, with BUDGET and DRAWS only one of this size.
+/// With "memory" only large models, with BUDGET, DRAWS and PROPOSAL only one of this size.
 int main(int argc, char** argv) {
-  if (argc < 2 || argc > 4) return 2;
+  if (argc < 2 || argc > 5) return 2;
   const std::filesystem::path folder = argv[1];
   std::filesystem::create_directories(folder);
   if (argc == 3) {
@@ -67,9 +70,9 @@ int main(int argc, char** argv) {
     write_large(folder, 64, 128, true);
     return 0;
   }
-  if (argc == 4) {
+  if (argc == 5) {
     for (const bool energy : {false, true})
-      write_large(folder, std::atoll(argv[2]), std::atoll(argv[3]), energy);
+      write_large(folder, std::atoll(argv[2]), std::atoll(argv[3]), energy, argv[4]);
     return 0;
   }
   for (const char* proposal : {"gru", "mlp"})

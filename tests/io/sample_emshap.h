@@ -146,8 +146,10 @@ class SampleEmshap {
       MaskedMlpOptions o;
       o.layout = layout;
       o.base = base;
-      o.hidden = 16;
-      o.components = 2;
+      if (!options_.full_size) {
+        o.hidden = 16;
+        o.components = 2;
+      }
       proposal = std::make_unique<MaskedMlp>(o);
     }
     EnergyNetworkOptions e;
