@@ -103,7 +103,10 @@ std::int64_t rest_axis(const Value& value, std::int64_t axis);
 
 using Lower = void (*)(Node&);
 /// The operators by name: the default domain's ("Gemm") and ai.onnx.ml's.
+const std::map<std::string, Lower>& activation_operators();
+const std::map<std::string, Lower>& cast_operators();
 const std::map<std::string, Lower>& elementwise_operators();
+const std::map<std::string, Lower>& select_operators();
 const std::map<std::string, Lower>& shape_operators();
 const std::map<std::string, Lower>& product_operators();
 const std::map<std::string, Lower>& reduce_operators();

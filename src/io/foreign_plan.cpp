@@ -61,7 +61,8 @@ Lower find(const std::string& domain, const std::string& op_type) {
   if (domain == "ai.onnx.ml") return look(ml_operators());
   if (!domain.empty()) return nullptr;
   for (const auto* table :
-       {&elementwise_operators(), &shape_operators(), &product_operators(), &reduce_operators()})
+       {&activation_operators(), &cast_operators(), &elementwise_operators(), &select_operators(),
+        &shape_operators(), &product_operators(), &reduce_operators()})
     if (const Lower lower = look(*table)) return lower;
   return nullptr;
 }
