@@ -65,6 +65,7 @@ verify_onnx() {
   }
   show "$python" "$root/scripts/verify_onnx.py" "$run" "$data" "$out/power.onnx"
   show "$python" "$root/scripts/verify_onnx.py" --test-rows "$out/emshap_samples" "$out/emshap.onnx"
+  show "$python" "$root/scripts/verify_onnx.py" --test-rows "$out/attribution_rows" "$out/attribution.onnx"
 }
 
 if [ "$only_verify" = yes ]; then
@@ -109,12 +110,14 @@ did+=("measured the ONNX files on the same rows, with the same scores: $out/onnx
 step "export"
 show "$bin/emshap_export" --run "$run" --out "$out/power.onnx"
 show "$bin/emshap_export" --run "$run" --model emshap --out "$out/emshap.onnx" --test-rows "$out/emshap_samples"
-did+=("exported them: $out/power.onnx, $out/emshap.onnx")
+show "$bin/emshap_export" --run "$run" --attribution --budget 128 --out "$out/attribution.onnx" \
+  --test-rows "$out/attribution_rows"
+did+=("exported them: $out/power.onnx, $out/emshap.onnx, and both in one file that attributes: $out/attribution.onnx")
 
 if [ "$verify" = yes ]; then
   step "verify with ONNX Runtime"
   verify_onnx
-  did+=("verified both ONNX files with ONNX Runtime")
+  did+=("verified the ONNX files with ONNX Runtime")
 fi
 
 echo
