@@ -281,6 +281,27 @@ TEST_CASE("the set-GRU is a proposal") {
     }
 }
 
+TEST_CASE("set-GRU: draws do not depend on whether log q is wanted, nor on how many there are beside them") {
+  Context ctx;
+  for (const DType dtype : {DType::f32, DType::f64}) {
+    const SetGru model({.layout = mixed_layout(7), .base = correlated_base(7), .hidden = 20}, dtype);
+    const ContractRows data = contract_rows(model.layout(), 11, dtype);
+    const Tensor noise = contract_noise(300, 7, dtype);  // more draws than go together
+    Draws with, without, few;
+    model.draw(ctx, data.rows(), data.mask, 300, noise, DrawMode::autoregressive, with);
+    without.log_q_wanted = false;
+    model.draw(ctx, data.rows(), data.mask, 300, noise, DrawMode::autoregressive, without);
+    CHECK(without.log_q.elements() == 0);
+    CHECK(with.log_q.elements() == 11 * 300);
+    check_same_bits("x", to_doubles(without.x), to_doubles(with.x));
+    model.draw(ctx, data.rows(), data.mask, 40, noise.view().rows(0, 40), DrawMode::autoregressive, few);
+    const std::vector<double> some = to_doubles(few.x), all = to_doubles(with.x);
+    for (std::int64_t b = 0; b < 11; ++b)
+      check_same_bits("x", std::span(some).subspan(static_cast<std::size_t>(b * 40 * 7), 40 * 7),
+                      std::span(all).subspan(static_cast<std::size_t>(b * 300 * 7), 40 * 7));
+  }
+}
+
 TEST_CASE("set-GRU: one feature") {
   Context ctx;
   for (const std::vector<std::int64_t>& categories : {std::vector<std::int64_t>{0}, {3}}) {
