@@ -16,7 +16,7 @@
 #include "emshap/models/emshap_model.h"
 #include "emshap/report/evaluation.h"
 #include "emshap/train/checkpoint.h"
-#include "emshap/train/power_model.h"
+#include "emshap/train/power_model_predictor.h"
 
 namespace emshap::app {
 namespace {
@@ -35,10 +35,10 @@ class NetworkPredictor final : public Predictor {
  public:
   NetworkPredictor(Preprocessor scaler, std::unique_ptr<PowerPredictor> network,
                    const std::vector<std::string>& columns, const std::string& source)
-      : scaler_(std::move(scaler)),
-        network_(std::move(network)),
+      : model_{std::move(scaler), std::move(network), {}},
+        predictor_(model_),
         inputs_(static_cast<std::int64_t>(columns.size())) {
-    for (const std::string& name : scaler_.features.input_names()) {
+    for (const std::string& name : model_.scaler.features.input_names()) {
       const auto at = std::find(columns.begin(), columns.end(), name);
       if (at == columns.end())
         throw ConfigError(
@@ -46,27 +46,37 @@ class NetworkPredictor final : public Predictor {
                         source, name, suggest_name(name, columns)));
       from_.push_back(at - columns.begin());
     }
-    same_ = scaler_.features.input_names() == columns;
+    same_ = model_.scaler.features.input_names() == columns;
   }
   std::int64_t inputs() const override { return inputs_; }
   void predict(Context& ctx, ConstTensorView raw, TensorView y) const override {
-    if (same_) return io::predict_power(ctx, scaler_, *network_, raw, y);
-    const auto width = static_cast<std::int64_t>(from_.size());
-    Tensor x({raw.rows(), width});
-    for (std::int64_t r = 0; r < raw.rows(); ++r)
-      for (std::int64_t c = 0; c < width; ++c)
-        x.ptr<float>()[r * width + c] =
-            raw.ptr<float>()[r * raw.row_stride() + from_[static_cast<std::size_t>(c)]];
-    io::predict_power(ctx, scaler_, *network_, x, y);
+    if (same_) return predictor_.predict(ctx, raw, y);
+    predictor_.predict(ctx, picked(raw), y);
+  }
+  void predict_groups(Context& ctx, ConstTensorView raw, std::int64_t group, ConstTensorView same,
+                      TensorView y) const override {
+    if (same_) return predictor_.predict_groups(ctx, raw, group, same, y);
+    predictor_.predict_groups(ctx, picked(raw), group, picked(same), y);
   }
   GraphValue write(GraphWriter& graph, const GraphValue& raw) const {
     const GraphValue x = same_ ? raw : graph.op("Gather", {raw, graph.integers(from_)}, {{"axis", 1}});
-    return io::write_power(scaler_, *network_)(graph, x);
+    return io::write_power(model_.scaler, *model_.network)(graph, x);
   }
 
  private:
-  Preprocessor scaler_;
-  std::unique_ptr<PowerPredictor> network_;
+  /// The columns that the network takes, in its order.
+  Tensor picked(ConstTensorView all) const {
+    const auto width = static_cast<std::int64_t>(from_.size());
+    Tensor x({all.rows(), width});
+    for (std::int64_t r = 0; r < all.rows(); ++r)
+      for (std::int64_t c = 0; c < width; ++c)
+        x.ptr<float>()[r * width + c] =
+            all.ptr<float>()[r * all.row_stride() + from_[static_cast<std::size_t>(c)]];
+    return x;
+  }
+
+  PowerModel model_;
+  PowerModelPredictor predictor_;
   std::int64_t inputs_;
   std::vector<std::int64_t> from_;
   bool same_ = true;
