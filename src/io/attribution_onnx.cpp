@@ -55,6 +55,10 @@ void check(const AttributionSettings& settings) {
   if (settings.coalitions.players != settings.players.size())
     throw ConfigError(fmt::format("the coalitions are those of {} players, expected {}",
                                   settings.coalitions.players, settings.players.size()));
+  constexpr std::int64_t most = 65536;
+  if (settings.coalitions.size() > most)
+    throw ConfigError(fmt::format("{} coalitions would make a file of gigabytes, expected at most {}",
+                                  settings.coalitions.size(), most));
   if (!settings.write_f) throw ConfigError("the predictor has no form as a graph, expected one to export");
   for_each_store(model, [](const ParameterStore& store) {
     for (const ParameterStore::Entry& entry : store.parameters())

@@ -71,8 +71,8 @@ EMSHAP_API AttributionOutputs attribution_outputs(TeamPool& pool, const Attribut
 
 /// The bytes of the ONNX file, checked by ONNX's checker and shape inference. Throws ConfigError for what has
 /// no such form: another proposal than set-GRU and masked MLP, the energy's absolute form where its weights
-/// are used, independent noise, no player, parts that do not fit together, an f whose write_f refuses.
-/// NumericalError for a parameter that is not finite.
+/// are used, independent noise, no player, more than 65,536 coalitions, parts that do not fit together, an f
+/// whose write_f refuses. NumericalError for a parameter that is not finite.
 EMSHAP_API std::string attribution_onnx(TeamPool& pool, const AttributionSettings& settings,
                                         const AttributionOnnxInfo& info);
 
@@ -84,11 +84,13 @@ EMSHAP_API double verify_attribution(TeamPool& pool, const OnnxModel& file,
                                      const AttributionSettings& settings, ConstTensorView x,
                                      double limit = 1e-4);
 
-/// Makes the file, verifies it on the raw rows x (B, D), of which complete ones count, and only then writes
-/// it, atomically. Our interpreter is slow: where the settings ask for more than 2 M + 64 coalitions or 16
-/// draws, what is verified is the same graph with so many; scripts/verify_onnx.py runs all of the file in
-/// ONNX Runtime. Returns the largest deviation. Throws as attribution_onnx and verify_attribution do, IoError
-/// (environment) when it cannot be written.
+/// Makes the file, verifies it on two complete rows of the raw rows x (B, D) and only then writes it,
+/// atomically. Our interpreter is slow: where the settings ask for more than 2 M + 64 coalitions or 16 draws,
+/// what is verified is the same graph with so many; scripts/verify_onnx.py runs all of the file in ONNX
+/// Runtime. One of three rows may fail: a draw at the border of two components, categories or grid values may
+/// fall on either side in float32, which shows where draws are few. Returns the largest deviation. Throws as
+/// attribution_onnx and verify_attribution do, DataError without a complete row, IoError (environment) when
+/// it cannot be written.
 EMSHAP_API double export_attribution(TeamPool& pool, const std::filesystem::path& path,
                                      const AttributionSettings& settings, const AttributionOnnxInfo& info,
                                      ConstTensorView x);
