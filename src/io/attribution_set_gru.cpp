@@ -17,15 +17,14 @@ class SetGruSteps final : public StepNetwork {
     H = proposal.options().hidden;
     C = proposal.components();
     const ParameterStore& store = proposal.store();
-    const auto columns = [&](const char* name, std::int64_t rows, std::int64_t width, std::int64_t first) {
-      return GraphMatrix::part(store, name, width, 0, rows, first, std::min(width, H));
+    const auto whole = [&](const char* name, std::int64_t rows, std::int64_t width) {
+      return GraphMatrix::part(store, name, width, 0, rows, 0, width);
     };
     const GraphWriter::Scope scope(graph, "proposal");
     // Row F of the tables is that of empty positions.
-    scale_ = columns("token.scale", F, E, 0).with_gap(F, 1).write(graph, "token.scale");
-    shift_ =
-        GraphMatrix::part(store, "token.shift", E, 0, F + V, 0, E).with_gap(F, 1).write(graph, "token.shift");
-    start_ = columns("start", 1, H, 0).write(graph, "start");
+    scale_ = whole("token.scale", F, E).with_gap(F, 1).write(graph, "token.scale");
+    shift_ = whole("token.shift", F + V, E).with_gap(F, 1).write(graph, "token.shift");
+    start_ = whole("start", 1, H).write(graph, "start");
     const auto gate = [&](std::int64_t g, const char* name) {
       return GraphMatrix::stacked(GraphMatrix::part(store, "gru.weight_ih", 3 * H, 0, E, g * H, H),
                                   GraphMatrix::part(store, "gru.weight_hh", 3 * H, 0, H, g * H, H))
@@ -47,11 +46,11 @@ class SetGruSteps final : public StepNetwork {
     input_bias_ = bias(2, "gru.input_bias", true, false);
     state_ = GraphMatrix::part(store, "gru.weight_hh", 3 * H, 0, H, 2 * H, H).write(graph, "gru.state");
     state_bias_ = bias(2, "gru.state_bias", false, true);
-    first_ = GraphMatrix::stacked(columns("head.state", H, H, 0),
+    first_ = GraphMatrix::stacked(whole("head.state", H, H),
                                   GraphMatrix::part(store, "head.moments", H, 0, 1, 0, H))
                  .write(graph, "head.first");
     log_sd_ = GraphMatrix::part(store, "head.moments", H, 1, 1, 0, H).write(graph, "head.log_sd");
-    feature_ = columns("head.feature", F, H, 0).with_gap(F, 1).write(graph, "head.feature");
+    feature_ = whole("head.feature", F, H).with_gap(F, 1).write(graph, "head.feature");
     hidden_ = parameter(graph, store, "head.hidden");
     mixture_ = parameter(graph, store, "head.mixture");
     mixture_bias_ = parameter(graph, store, "head.mixture_bias");
