@@ -54,7 +54,7 @@ void complete(const FittedEmshap& fitted, TeamPool& pool, const Tensor& raw, con
         for (std::int64_t t = 0; t < F; ++t) x.ptr<float>()[c * F + t] = rows.x.ptr<float>()[r * F + t];
       }
       fitted.model->draw(alone, {.rows = {x, {}}, .mask = coalitions, .target = {}, .numbers = numbers},
-                         {.draws = draws}, out);
+                         SamplingOptions{.draws = draws}, out);
       fitted.space.to_raw(out.draws.x, all.view().rows(r * C * draws, C * draws));
       const TensorView mine = weights.view().rows(r * C, C);
       for (std::int64_t i = 0; i < C * draws; ++i) mine.ptr<float>()[i] = out.weights.ptr<float>()[i];

@@ -62,7 +62,7 @@ class EnergyStep {
       const std::span<const std::int64_t> numbers(numbers_.data() + plan.row_begin,
                                                   static_cast<std::size_t>(n));
       m.mask.ensure({n, F}, DType::f32);
-      m.noise.ensure({n * K, 2 * F}, DType::f32);
+      m.noise.ensure({n * K, F}, DType::f32);
       m.both.ensure({n * (1 + K), F}, DType::f32);
       m.g.ensure({n * (1 + K), 1}, DType::f32);
       m.loss.ensure({1}, DType::f32);

@@ -133,21 +133,19 @@ void mixture_draw(Context& ctx, Mat<const T> mixture, Mat<const T> uniforms, Mat
   const std::int64_t share = pairs / mixture.rows;
   const Workspace::Scope scope(ctx.workspace());
   V* const packs = take_packs<T>(ctx, mixture.cols);
-  V* const work = take_packs<T>(ctx, C);
+  V* const work = take_packs<T>(ctx, 3 * C);
   const PairNumbers<const T> asked(wanted);
   const PairNumbers<T> xs(x), log_qs(log_q);
   for_each_pair_block<T>(pairs, [&](auto block) EMSHAP_INLINE_LAMBDA {
-    T u[block.lanes] = {}, v[block.lanes] = {}, want[block.lanes] = {};
+    T u[block.lanes] = {}, want[block.lanes] = {};
     for (int i = 0; i < block.lanes; ++i) {
       const std::int64_t p = block.first + (i < block.count ? i : 0);
-      const T* row = uniforms.row(p % uniforms.rows);
-      u[i] = row[0];
-      v[i] = row[1];
+      u[i] = uniforms.row(p % uniforms.rows)[0];
       want[i] = wanted.data != nullptr ? asked.at(p / share) : T(1);
     }
     block.load_rows(mixture, share, packs);
     const auto keep = V::load(want) == V(T(0));
-    const V drawn = math::mixture_draw(C, packs, V::load(u), V::load(v));
+    const V drawn = math::mixture_draw(C, packs, V::load(u), work);
     if (log_q.data != nullptr) {
       const V before = block.load(log_qs);
       block.store(log_qs, select(keep, before, before + math::mixture_log_density(C, packs, drawn, work)));

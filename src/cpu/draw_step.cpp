@@ -47,7 +47,7 @@ EMSHAP_INLINE void add_mean(const T* mean, const T* m0, const Mat<T>& y) {
 template <class T>
 void draw_from_state(Context& ctx, Mat<const T> h, const T* mean, double log_sd, Mat<const T> state,
                      Mat<const T> moments, const T* feature, Mat<const T> hidden, Mat<const T> out_weights,
-                     const T* bias, const T* component, const T* value, T* x, T* log_q, std::int64_t pairs) {
+                     const T* bias, const T* uniform, T* x, T* log_q, std::int64_t pairs) {
   using V = NativePack<T>;
   Workspace& workspace = ctx.workspace();
   const Workspace::Scope scope(workspace);
@@ -63,7 +63,7 @@ void draw_from_state(Context& ctx, Mat<const T> h, const T* mean, double log_sd,
   const std::int64_t most = states < block_pairs ? states : block_pairs;
   T *first = workspace.take<T>(most * H), *second = workspace.take<T>(most * H),
     *head = workspace.take<T>(most * O);
-  V *packs = take_packs<T>(ctx, O), *mixture = take_packs<T>(ctx, O), *work = take_packs<T>(ctx, C);
+  V *packs = take_packs<T>(ctx, O), *mixture = take_packs<T>(ctx, O), *work = take_packs<T>(ctx, 3 * C);
   for (std::int64_t begin = 0; begin < states; begin += block_pairs) {
     const std::int64_t n = states - begin < block_pairs ? states - begin : block_pairs;
     const Mat<T> u0{first, n, H, H}, u{second, n, H, H}, out{head, n, O, O};
@@ -82,16 +82,14 @@ void draw_from_state(Context& ctx, Mat<const T> h, const T* mean, double log_sd,
     const std::int64_t drawn = shared ? pairs : n;  // draws that these states serve
     for_each_pair_block<T>(drawn, [&](auto block) EMSHAP_INLINE_LAMBDA {
       block.load_rows(in(out), shared ? pairs : 1, packs);
-      T mu_of[block.lanes] = {}, u_of[block.lanes], v_of[block.lanes];
+      T mu_of[block.lanes] = {}, u_of[block.lanes];
       for (int i = 0; i < block.lanes; ++i) {
         const std::int64_t p = begin + block.first + (i < block.count ? i : 0);
         mu_of[i] = mean[shared ? 0 : p];
-        u_of[i] = component[p];
-        v_of[i] = value[p];
+        u_of[i] = uniform[p];
       }
       const V mu = V::load(mu_of);
-      const V y = math::mixture_draw_from_head(C, packs, mu, s, ops::mixture_min_scale, V::load(u_of),
-                                               V::load(v_of), work);
+      const V y = math::mixture_draw_from_head(C, packs, mu, s, ops::mixture_min_scale, V::load(u_of), work);
       T y_of[block.lanes], log_of[block.lanes];
       y.store(y_of);
       if (log_q != nullptr) {
@@ -133,11 +131,11 @@ void advance_state(Context& ctx, Mat<const T> h, const T* value, const T* wa, Ma
   }
 }
 
-#define EMSHAP_INSTANTIATE(T)                                                                              \
-  template void draw_from_state<T>(Context&, Mat<const T>, const T*, double, Mat<const T>, Mat<const T>,   \
-                                   const T*, Mat<const T>, Mat<const T>, const T*, const T*, const T*, T*, \
-                                   T*, std::int64_t);                                                      \
-  template void advance_state<T>(Context&, Mat<const T>, const T*, const T*, Mat<const T>,                 \
+#define EMSHAP_INSTANTIATE(T)                                                                            \
+  template void draw_from_state<T>(Context&, Mat<const T>, const T*, double, Mat<const T>, Mat<const T>, \
+                                   const T*, Mat<const T>, Mat<const T>, const T*, const T*, T*, T*,     \
+                                   std::int64_t);                                                        \
+  template void advance_state<T>(Context&, Mat<const T>, const T*, const T*, Mat<const T>,               \
                                  const std::int32_t*, Mat<const T>, const T*, Mat<T>);
 EMSHAP_INSTANTIATE(float)
 EMSHAP_INSTANTIATE(double)

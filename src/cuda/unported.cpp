@@ -113,7 +113,7 @@ EMSHAP_UNPORTED(set_head_forward, Context&, const std::int32_t*, const float*, c
 EMSHAP_UNPORTED(set_head_backward, Context&, const std::int32_t*, const float*, const float*, In, In, In, Out,
                 Out, Out, Out, float*, Out, Out, float*)
 EMSHAP_UNPORTED(draw_from_state, Context&, In, const float*, double, In, In, const float*, In, In,
-                const float*, const float*, const float*, float*, float*, std::int64_t)
+                const float*, const float*, float*, float*, std::int64_t)
 EMSHAP_UNPORTED(advance_state, Context&, In, const float*, const float*, In, const std::int32_t*, In,
                 const float*, Out)
 EMSHAP_UNPORTED(add_shard_gradients, Context&, In, const double*, Out, float*)

@@ -62,7 +62,7 @@ class DrawnValues final : public ValueFunction {
                                     name_, f.inputs(), D));
     if (shared_noise()) {
       const SharedNoise noise = SharedNoise::make(F, options, weighted_);
-      noise_ = Tensor({plan_.draws, 2 * F}, model.proposal().dtype());
+      noise_ = Tensor({plan_.draws, F}, model.proposal().dtype());
       Context ctx;
       ops::copy(ctx, noise.uniforms, noise_);
     }
@@ -295,12 +295,12 @@ class DrawnValues final : public ValueFunction {
     }
   }
 
-  /// Shared (draws, 2 F), or the pairs' own (pairs draws, 2 F).
+  /// Shared (draws, F), or the pairs' own (pairs draws, F).
   ConstTensorView uniforms(const Job& job, const DrawPlan::Part& part) const {
     if (shared_noise()) return noise_.view().rows(part.first, part.draws);
     Lane& lane = job.lane;
     const auto n = static_cast<std::int64_t>(lane.pairs.size());
-    lane.noise.ensure({n * part.draws, 2 * F}, model_.proposal().dtype());
+    lane.noise.ensure({n * part.draws, F}, model_.proposal().dtype());
     for (std::int64_t i = 0; i < n; ++i) {
       const std::int64_t pair = lane.pairs[static_cast<std::size_t>(i)];
       const std::int64_t row = number(job.rows, job.explicand(pair));
@@ -385,7 +385,7 @@ class DrawnValues final : public ValueFunction {
   const DrawPlan plan_;
   const DrawMap map_;
   const std::int64_t F, D;
-  Tensor noise_;                       // (K, 2 F), shared noise
+  Tensor noise_;                       // (K, F), shared noise
   std::vector<std::int64_t> feature_;  // (D): -1 for dropped columns
   mutable std::mutex mutex_;
   mutable std::vector<std::unique_ptr<Lane>> lanes_;

@@ -67,7 +67,7 @@ SharedNoise SharedNoise::make(std::int64_t features, const DrawnValueOptions& op
   shared.noise = ValueNoise::sobol;
   const DrawPlan plan = DrawPlan::make(features, shared, energy_used);
   SharedNoise noise;
-  noise.uniforms = Tensor({plan.draws, 2 * features});
+  noise.uniforms = Tensor({plan.draws, features});
   std::vector<std::int64_t> numbers(static_cast<std::size_t>(plan.replicates));
   std::iota(numbers.begin(), numbers.end(), std::int64_t{0});
   const std::int64_t of_replicate = plan.draws / plan.replicates;

@@ -109,15 +109,17 @@ class SamplerGraph {
                     const GraphValue& log_sd) const;
   void write_category(GraphWriter& graph, const GraphValue& u, const GraphValue& feature,
                       const GraphValue& uniform, std::int64_t k, Drawn& drawn) const;
+  /// (S, Q, K_q) in units of the base: quantiles of the mixtures out (S Q k, 3 C).
+  GraphValue write_quantile(GraphWriter& graph, const GraphValue& out, const GraphValue& uniform,
+                            const GraphValue& score, std::int64_t k) const;
   std::int64_t rows(std::int64_t k) const { return AttributionPlan::block * plan_.parts * k; }
 
   const AttributionPlan& plan_;
   const std::unique_ptr<StepNetwork> network_;
   const std::int64_t F, V, H, C;
   struct {
-    GraphValue cumulate;          ///< (C, C - 1)
-    GraphValue component, score;  ///< noise (Q (F + 1), K_q)
-    GraphValue part;              ///< (Q) i64: where a part's noise begins
+    GraphValue uniform, score;  ///< noise (Q (F + 1), K_q)
+    GraphValue part;            ///< (Q) i64: where a part's noise begins
     GraphValue allowed, base, values, is_category, all_before, ones;
   } w_;
 };

@@ -143,14 +143,14 @@ class Planner {
 
 void add_noise(AttributionPlan& plan, const SharedNoise& noise) {
   const std::int64_t F = plan.features, each = plan.part_draws();
-  plan.component.assign(at(plan.parts * (F + 1) * each), 0.f);
-  plan.score = plan.component;
+  plan.uniform.assign(at(plan.parts * (F + 1) * each), .5f);
+  plan.score.assign(plan.uniform.size(), 0.f);
   for (std::int64_t k = 0; k < plan.draws; ++k)
     for (std::int64_t t = 0; t < F; ++t) {
-      const float* u = noise.uniforms.ptr<float>() + k * 2 * F + 2 * t;
+      const float* u = noise.uniforms.ptr<float>() + k * F + t;
       const std::int64_t to = (k / each * (F + 1) + t) * each + k % each;
-      plan.component[at(to)] = u[0];
-      plan.score[at(to)] = math::inverse_normal(u[1]);
+      plan.uniform[at(to)] = u[0];
+      plan.score[at(to)] = math::inverse_normal(u[0]);
     }
 }
 

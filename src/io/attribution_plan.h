@@ -45,8 +45,8 @@ struct AttributionPlan {
   std::vector<float> gains;          ///< per block (n, S, Q, n): of the position's value on later ones' means
   std::vector<float> known_feature;  ///< per block (S, s)
   std::vector<double> regression;  ///< per block (S, n, s): of the positions of part 0 on the known features
-  std::vector<float> component;    ///< (Q (F + 1), K_q): uniforms that choose components; 0 for feature F
-  std::vector<float> score;        ///< (Q (F + 1), K_q): normal scores of the others
+  std::vector<float> uniform;      ///< (Q (F + 1), K_q): uniform numbers; .5 for feature F
+  std::vector<float> score;        ///< (Q (F + 1), K_q): their normal scores
 
   std::int64_t rows() const { return blocks * block; }
   std::int64_t part_draws() const { return draws / parts; }

@@ -68,14 +68,8 @@ SamplerGraph::SamplerGraph(GraphWriter& graph, const Proposal& proposal, const A
   const GraphWriter::Scope scope(graph, "draw");
   const FeatureLayout& layout = proposal.layout();
   const std::vector<std::int64_t> offsets = layout.offsets();
-  if (C > 1) {
-    GraphMatrix sums(C, C - 1);
-    for (std::int64_t r = 0; r < C; ++r)
-      for (std::int64_t c = r; c < C - 1; ++c) sums(r, c) = 1;
-    w_.cumulate = sums.write(graph, "cumulate");
-  }
   const GraphExtents noise{plan.parts * (F + 1), plan.part_draws()};
-  w_.component = graph.constant("noise.component", noise, std::span<const float>(plan.component));
+  w_.uniform = graph.constant("noise.uniform", noise, std::span<const float>(plan.uniform));
   w_.score = graph.constant("noise.score", noise, std::span<const float>(plan.score));
   std::vector<std::int64_t> part;
   for (std::int64_t q = 0; q < plan.parts; ++q) part.push_back(q * (F + 1));
@@ -147,35 +141,92 @@ void SamplerGraph::write_category(GraphWriter& graph, const GraphValue& u, const
                         graph.op("Add", {count, graph.integers({F + 1})}));
 }
 
+namespace {
+
+GraphValue sum_of(GraphWriter& graph, const GraphValue& components) {
+  return graph.op("ReduceSum", {components, graph.integers({0})}, {{"keepdims", 0}});
+}
+
+}  // namespace
+
+// math/mixture_quantile.h in operators. Components stand in front, so that operators run along draws.
+GraphValue SamplerGraph::write_quantile(GraphWriter& graph, const GraphValue& out, const GraphValue& uniform,
+                                        const GraphValue& score, std::int64_t k) const {
+  const GraphWriter::Scope scope(graph, "quantile");
+  constexpr std::int64_t steps = 12;
+  const std::int64_t Q = plan_.parts, each = plan_.part_draws();
+  const GraphValue head = graph.op("Transpose", {out}, {{"perm", GraphAttribute::Integers{1, 0}}});
+  const auto of_head = [&](std::int64_t begin) {
+    const GraphValue one =
+        graph.op("Slice", {head, graph.integers({begin}), graph.integers({begin + C}), graph.integers({0})});
+    return reshaped(graph, one, {C, S, Q, k});
+  };
+  const GraphValue least = graph.scalar(static_cast<float>(ops::mixture_min_scale));
+  const GraphValue spread = graph.op("Add", {graph.op("Softplus", {of_head(2 * C)}), least}, {}, "spread");
+  if (C == 1) return sum_of(graph, graph.op("Add", {of_head(C), graph.op("Mul", {spread, score})}));
+
+  const GraphValue weight = graph.op("Softmax", {of_head(0)}, {{"axis", 0}}, "weight");
+  const GraphValue half = graph.scalar(.5f), none = graph.scalar(0.f);
+  // The smaller half of the distribution, turned so that it lies below.
+  const GraphValue upper = graph.op("Greater", {uniform, half});
+  const GraphValue level =
+      graph.op("Where", {upper, graph.op("Sub", {graph.scalar(1.f), uniform}), uniform}, {}, "level");
+  const GraphValue sign = graph.op("Where", {upper, graph.scalar(-1.f), graph.scalar(1.f)}, {}, "sign");
+  const GraphValue place = graph.op("Mul", {of_head(C), sign}, {}, "place");  // (C, S, Q, K_q)
+  const GraphValue quantiles =
+      graph.op("Add", {place, graph.op("Mul", {spread, graph.op("Mul", {score, sign})})});
+  const auto over_components = [&](const char* op) {
+    GraphValues parts;
+    for (std::int64_t c = 0; c < C; ++c)
+      parts.push_back(
+          graph.op("Slice", {quantiles, graph.integers({c}), graph.integers({c + 1}), graph.integers({0})}));
+    return reshaped(graph, graph.op(op, parts), {S, Q, each});
+  };
+  const GraphValue low = over_components("Min"), high = over_components("Max");
+  const GraphValue start = sum_of(graph, graph.op("Mul", {weight, quantiles}));
+  const GraphValue narrow = graph.op("Reciprocal", {spread}, {}, "narrow");
+  const GraphValue height = graph.op("Mul", {weight, narrow}, {}, "height");
+  const GraphDims dims{S, Q, each};
+  const GraphBody body = graph.subgraph("step", [&](GraphWriter& g) {
+    const GraphValue x = g.input("x", GraphType::f32, dims), left_end = g.input("low", GraphType::f32, dims),
+                     right_end = g.input("high", GraphType::f32, dims);
+    g.input("number", GraphType::f32, {});
+    const GraphValue d = g.op("Mul", {g.op("Sub", {x, place}), narrow}, {}, "distance");
+    const GraphValue cdf = g.op(
+        "Mul",
+        {g.op("Add", {g.op("Erf", {g.op("Mul", {d, g.scalar(.70710678f)})}), g.scalar(1.f)}), g.scalar(.5f)});
+    const GraphValue bell = g.op(
+        "Mul", {g.op("Exp", {g.op("Mul", {g.op("Mul", {d, d}), g.scalar(-.5f)})}), g.scalar(.39894228f)});
+    const GraphValue below =
+        g.op("Max", {sum_of(g, g.op("Mul", {weight, cdf})), g.scalar(1e-30f)}, {}, "below");
+    const GraphValue density = sum_of(g, g.op("Mul", {height, bell}));
+    const GraphValue off = g.op("Log", {g.op("Div", {below, level})}, {}, "off");
+    const GraphValue left = g.op("Less", {off, none});
+    const GraphValue next_low = g.op("Where", {left, x, left_end}),
+                     next_high = g.op("Where", {left, right_end, x});
+    const GraphValue newton =
+        g.op("Sub", {x, g.op("Mul", {off, g.op("Div", {below, density})})}, {}, "newton");
+    const GraphValue inside =
+        g.op("And", {g.op("GreaterOrEqual", {newton, next_low}), g.op("LessOrEqual", {newton, next_high})});
+    const GraphValue middle = g.op("Mul", {g.op("Add", {next_low, next_high}), half});
+    g.output(g.op("Where", {inside, newton, middle}), "next", GraphType::f32, dims);
+    g.output(next_low, "next_low", GraphType::f32, dims);
+    g.output(next_high, "next_high", GraphType::f32, dims);
+  });
+  const GraphValue numbers = graph.op("Expand", {none, graph.integers({steps})});
+  const GraphValues ends =
+      graph.node("Scan", {start, low, high, numbers}, 3, {{"body", body}, {"num_scan_inputs", 1}}, "search");
+  return graph.op("Mul", {ends[0], sign});
+}
+
 Drawn SamplerGraph::write_value(GraphWriter& graph, const StepNetwork::Head& head,
                                 const StepNetwork::Place& place, const GraphValue& log_sd) const {
-  const std::int64_t Q = plan_.parts, each = plan_.part_draws(), k = place.k;
+  const std::int64_t k = place.k;
   const GraphValue &mean = place.mean, &feature = place.feature, &out = head.mixture;
   const GraphValue noise = graph.op("Add", {feature, w_.part});
-  const GraphValue uniform = graph.op("Gather", {w_.component, noise}, {{"axis", 0}}, "uniform");
+  const GraphValue uniform = graph.op("Gather", {w_.uniform, noise}, {{"axis", 0}}, "uniform");
   const GraphValue score = graph.op("Gather", {w_.score, noise}, {{"axis", 0}}, "score");
-  // The first component whose cumulative weight exceeds the uniform number.
-  GraphValue chosen;  // (S Q k, K_q / k)
-  if (C == 1) {
-    chosen = graph.op("Expand", {graph.integers({0}), graph.integers({rows(k), each / k})});
-  } else {
-    const GraphValue logits =
-        graph.op("Slice", {out, graph.integers({0}), graph.integers({C}), graph.integers({1})});
-    const GraphValue sums =
-        reshaped(graph, graph.op("MatMul", {graph.op("Softmax", {logits}, {{"axis", 1}}), w_.cumulate}),
-                 {S, Q, k, C - 1});
-    const GraphValue passed = graph.op("GreaterOrEqual", {unsqueeze(graph, uniform, 3), sums});
-    const GraphValue count =
-        graph.op("ReduceSum", {graph.cast(passed, GraphType::i64), graph.integers({3})}, {{"keepdims", 0}});
-    chosen = reshaped(graph, count, {rows(k), each / k});
-  }
-  const auto of_chosen = [&](std::int64_t begin) {
-    const GraphValue which = graph.op("Add", {chosen, graph.integers({begin})});
-    return reshaped(graph, graph.op("GatherElements", {out, which}, {{"axis", 1}}), {S, Q, each});
-  };
-  const GraphValue spread = graph.op("Add", {graph.op("Softplus", {of_chosen(2 * C)}),
-                                             graph.scalar(static_cast<float>(ops::mixture_min_scale))});
-  const GraphValue standardised = graph.op("Add", {of_chosen(C), graph.op("Mul", {spread, score})});
+  const GraphValue standardised = write_quantile(graph, out, uniform, score, k);
   const GraphValue sd = unsqueeze(graph, graph.op("Exp", {log_sd}), 2);
   Drawn drawn;
   drawn.x = graph.op("Add", {mean, graph.op("Mul", {sd, standardised})}, {}, "x");

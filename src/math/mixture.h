@@ -3,7 +3,7 @@
 // Component c of C has entries c, C + c and 2 C + c in an array of 3 C values.
 #include "math/activation.h"
 #include "math/exp_log.h"
-#include "math/inverse_normal.h"
+#include "math/mixture_quantile.h"
 
 namespace emshap::math {
 
@@ -137,45 +137,25 @@ EMSHAP_HD MixtureMoments<V> mixture_moments(int C, const V* mixture) {
   return {mean, variance};
 }
 
-/// The component is the first whose cumulative weight exceeds u times the sum, the value its quantile at v.
+/// The quantile at u of a canonical mixture. work (3 C).
 template <class V>
-EMSHAP_HD V mixture_draw(int C, const V* mixture, V u, V v) {
-  using S = scalar_of<V>;
-  V total(S(0));
-  for (int c = 0; c < C; ++c) total += exp(mixture[c]);
-  const V level = u * total;
-  V below(S(0)), mean = mixture[C], log_sd = mixture[2 * C];
-  for (int c = 1; c < C; ++c) {
-    below += exp(mixture[c - 1]);
-    // A component without weight is never taken: its cumulative weight is that of the one before.
-    const auto further = (level >= below) & (exp(mixture[c]) > V(S(0)));
-    mean = select(further, mixture[C + c], mean);
-    log_sd = select(further, mixture[2 * C + c], log_sd);
-  }
-  return mul_add(factor_exp(log_sd), inverse_normal(v), mean);
+EMSHAP_HD V mixture_draw(int C, const V* mixture, V u, V* work) {
+  V *const weight = work, *const sd = work + C;
+  for (int c = 0; c < C; ++c) weight[c] = exp(mixture[c]);
+  for (int c = 0; c < C; ++c) sd[c] = factor_exp(mixture[2 * C + c]);
+  return mixture_quantile(C, weight, mixture + C, sd, u, work + 2 * C);
 }
 
-/// The same from a head's mixture, of which the component taken alone is brought into its form. work (C).
+/// The same from a head's mixture, found in units of the base. work (3 C).
 template <class V>
-EMSHAP_HD V mixture_draw_from_head(int C, const V* head, V mean, V log_sd, double least, V u, V v, V* work) {
+EMSHAP_HD V mixture_draw_from_head(int C, const V* head, V mean, V log_sd, double least, V u, V* work) {
   using S = scalar_of<V>;
-  V largest = head[0], total(S(0)), below(S(0));
+  V *const weight = work, *const spread = work + C;
+  V largest = head[0];
   for (int c = 1; c < C; ++c) largest = max(largest, head[c]);
-  for (int c = 0; c < C; ++c) {
-    work[c] = exp(head[c] - largest);
-    total += work[c];
-  }
-  const V level = u * total;
-  V place = head[C], raw = head[2 * C];
-  for (int c = 1; c < C; ++c) {
-    below += work[c - 1];
-    const auto further = (level >= below) & (work[c] > V(S(0)));
-    place = select(further, head[C + c], place);
-    raw = select(further, head[2 * C + c], raw);
-  }
-  const V s = factor_exp(log_sd);
-  const V spread = s * (softplus(raw) + V(S(least)));
-  return mul_add(spread, inverse_normal(v), mul_add(s, place, mean));
+  for (int c = 0; c < C; ++c) weight[c] = exp(head[c] - largest);
+  for (int c = 0; c < C; ++c) spread[c] = softplus(head[2 * C + c]) + V(S(least));
+  return mul_add(factor_exp(log_sd), mixture_quantile(C, weight, head + C, spread, u, work + 2 * C), mean);
 }
 
 }  // namespace emshap::math

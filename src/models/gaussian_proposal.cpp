@@ -65,11 +65,11 @@ struct GaussianProposal::Impl {
   double draw(std::int64_t t, double mu, double log_sd, const T* noise, T* x, std::int32_t* code) const {
     const double sd = std::exp(log_sd);
     if (!p.layout_.categorical(t)) {
-      const double z = math::inverse_normal(static_cast<double>(noise[2 * t + 1]));
+      const double z = math::inverse_normal(static_cast<double>(noise[t]));
       x[t] = T(mu + sd * z);
       return -.5 * z * z - log_sd - log_sqrt_2pi;
     }
-    const double at = mu + sd * math::inverse_normal(static_cast<double>(noise[2 * t]));
+    const double at = mu + sd * math::inverse_normal(static_cast<double>(noise[t]));
     std::int64_t v = 0;
     while (v + 1 < categories(t) && edge(t, v) < at) ++v;
     x[t] = T(values(t)[v]);

@@ -180,7 +180,7 @@ void draw_chain(Context& ctx, const MaskedMlp::Impl& net, const FeatureRows& row
                     wanted, tile, order);
   Passes<T> passes(ctx, net, dtype, most);
   const TensorView drawn = scratch(ctx, {most}, dtype), log_q = scratch(ctx, {most}, dtype);
-  const TensorView codes = scratch(ctx, {most}, DType::i32), uniforms = scratch(ctx, {most, 2}, dtype);
+  const TensorView codes = scratch(ctx, {most}, DType::i32), uniforms = scratch(ctx, {most, 1}, dtype);
   const Mat<const T> m = mat<T>(mask), u = mat<T>(noise);
   bool* come = ctx.workspace().take<bool>(F);  // features of the order so far
   std::fill_n(come, F, false);
@@ -193,7 +193,7 @@ void draw_chain(Context& ctx, const MaskedMlp::Impl& net, const FeatureRows& row
     for (std::int64_t i = 0; i < most; ++i) {
       if (!drawn_now(i / tile.per)) continue;
       const std::int64_t place = tile.place(i, draws);
-      std::copy_n(u.row(place % u.rows) + 2 * t, 2, uniforms.ptr<T>() + 2 * passes.n);
+      uniforms.ptr<T>()[passes.n] = u.row(place % u.rows)[t];
       const auto row = passes.add(place, out.x.ptr<T>() + place * F,
                                   net.V > 0 ? out.code.ptr<std::int32_t>() + place * F : nullptr);
       const std::int64_t b = tile.row(i);
@@ -206,8 +206,7 @@ void draw_chain(Context& ctx, const MaskedMlp::Impl& net, const FeatureRows& row
     const TensorView q = passes.run(t);
     ops::fill(ctx, 0, log_q.columns(0, n));
     if (net.layout.categorical(t)) {
-      ops::categorical_draw(ctx, q, uniforms.rows(0, n).columns(0, 1), {}, codes.columns(0, n),
-                            log_q.columns(0, n));
+      ops::categorical_draw(ctx, q, uniforms.rows(0, n), {}, codes.columns(0, n), log_q.columns(0, n));
       ops::categorical_values(ctx, net.categories_of(t, net.values.view()), codes.columns(0, n),
                               drawn.columns(0, n));
     } else {
@@ -235,11 +234,11 @@ void draw_at_once(Context& ctx, const MaskedMlp::Impl& net, ConstTensorView unkn
   for (std::int64_t t = 0; t < net.F; ++t) {
     if (net.layout.categorical(t)) {
       const TensorView code = out.code.view().rows(from * draws, pairs).columns(t, 1);
-      ops::categorical_draw(ctx, net.categories_of(t, categories.rows(from, n)), u.columns(2 * t, 1),
+      ops::categorical_draw(ctx, net.categories_of(t, categories.rows(from, n)), u.columns(t, 1),
                             unknown.rows(from, n).columns(t, 1), code, log_q);
       ops::categorical_values(ctx, net.categories_of(t, net.values.view()), code, x.columns(t, 1));
     } else {
-      ops::mixture_draw(ctx, mixtures.rows(from, n).columns(3 * C * t, 3 * C), u.columns(2 * t, 2),
+      ops::mixture_draw(ctx, mixtures.rows(from, n).columns(3 * C * t, 3 * C), u.columns(t, 1),
                         unknown.rows(from, n).columns(t, 1), x.columns(t, 1), log_q);
     }
   }

@@ -129,7 +129,7 @@ void Worker::draw(const Query& query, std::int64_t begin, std::int64_t n, const 
                   Fill fill, std::int64_t first, std::int64_t count, Draws& draws, Tensor& energy) {
   read_masks(query, begin, n);
   const ConstTensorView mask = query.mask(begin, n);
-  noise_.ensure({n * count, 2 * features()}, proposal_.dtype());
+  noise_.ensure({n * count, features()}, proposal_.dtype());
   ops::fill_draw_noise(ctx_, options.noise, options.key, query.numbers(begin, n), first, count, noise_);
   proposal_.draw(ctx_, query.rows(begin, n), mask, count, noise_, options.mode, draws,
                  missing_ && fill == Fill::targets ? query.target(begin, n) : ConstTensorView());

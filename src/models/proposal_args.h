@@ -31,7 +31,7 @@ inline void check_draws(const char* who, const Proposal& proposal, std::int64_t 
                         const ConstTensorView& noise, const ConstTensorView& target) {
   if (draws < 1) throw ConfigError(fmt::format("{}: {} draws, expected at least 1", who, draws));
   const bool fits = noise.rows() == rows * draws || noise.rows() == draws;
-  check_matrix(who, "noise", noise, fits ? noise.rows() : rows * draws, 2 * proposal.layout().features(),
+  check_matrix(who, "noise", noise, fits ? noise.rows() : rows * draws, proposal.layout().features(),
                proposal.dtype());
   if (target.data() != nullptr)
     check_matrix(who, "target", target, rows, proposal.layout().features(), proposal.dtype());

@@ -43,7 +43,7 @@ class Chain {
         spare_(net_.make({rows_, F})),
         gains_(net_.make({rows_ * F, F})),
         log_sd_(net_.make({rows_, F})),
-        uniforms_(net_.make({shared_ ? 2 * F : 2, shared_ ? draws : part_})),
+        uniforms_(net_.make({shared_ ? F : 1, shared_ ? draws : part_})),
         h_(net_.make({part_, H})),
         x_(net_.make({F, part_})),
         surprise_(net_.make({F, part_})),
@@ -52,7 +52,7 @@ class Chain {
         log_q_(net_.make({part_})),
         head_(net_.make({part_ * widest(o.layout, o.components)})) {
     if (shared_)
-      for (std::int64_t c = 0; c < 2 * F; ++c) column_of_noise(0, c, draws, row_of(uniforms_, c));
+      for (std::int64_t c = 0; c < F; ++c) column_of_noise(0, c, draws, row_of(uniforms_, c));
   }
 
   /// All rows, drawing what wanted(row, t) says.
@@ -112,12 +112,8 @@ class Chain {
         const T* away = row_of(surprise_, j);
         for (std::int64_t d = 0; d < n; ++d) mean[d] += gain * away[d];
       }
-      const std::int64_t row = shared_ ? 2 * t : 0, column = shared_ ? k : 0;
-      if (!shared_) {
-        column_of_noise(first, 2 * t, n, row_of(uniforms_, 0));
-        column_of_noise(first, 2 * t + 1, n, row_of(uniforms_, 1));
-      }
-      const TensorView u = part(uniforms_, row, column, n), v = part(uniforms_, row + 1, column, n);
+      if (!shared_) column_of_noise(first, t, n, row_of(uniforms_, 0));
+      const TensorView u = part(uniforms_, shared_ ? t : 0, shared_ ? k : 0, n);
       const TensorView x = part(x_, i, 0, n);
       const T log_sd = log_sd_.ptr<T>()[r * F + i];
       const bool categorical = net_.categories(t) > 0;
@@ -125,7 +121,7 @@ class Chain {
         draw_category(t, h, log_sd, u.reshaped({n, 1}), x, log_q, first);
       else
         ops::draw_from_state(ctx_, h, net_.vector(mean_, states), static_cast<double>(log_sd),
-                             store_.value(impl_.id.state), net_.head_weights(t), u, v, x, log_q);
+                             store_.value(impl_.id.state), net_.head_weights(t), u, x, log_q);
       if (i + 1 == used) break;
       T* away = row_of(surprise_, i);
       for (std::int64_t d = 0; d < n; ++d) away[d] = x.ptr<T>()[d] - mean[states == 1 ? 0 : d];

@@ -52,7 +52,7 @@ class Sampler {
         net_(net),
         noise_(noise),
         K_(draws),
-        uniforms_(net.make({most, 2})),
+        uniforms_(net.make({most, 1})),
         x_(net.make({most})),
         log_q_(net.make({most})),
         code_(scratch_i32(ctx, {most})),
@@ -62,14 +62,12 @@ class Sampler {
             TensorView head) {
     const std::int64_t n = active.size(), F = out_.x.cols();
     const bool shared = noise_.rows() == K_;
-    const T* noise = noise_.ptr<T>() + 2 * t;
+    const T* noise = noise_.ptr<T>() + t;
     const std::int64_t stride = noise_.row_stride();
     T* u = uniforms_.ptr<T>();
     for (std::int64_t i = 0; i < n; ++i) {
       const std::int64_t d = first + active[i];
-      const T* from = noise + (shared ? d % K_ : d) * stride;
-      u[2 * i] = from[0];
-      u[2 * i + 1] = from[1];
+      u[i] = noise[(shared ? d % K_ : d) * stride];
     }
     std::fill_n(log_q_.ptr<T>(), n, T(0));
     const TensorView x = net_.vector(x_, n), log_q = net_.vector(log_q_, n), code = net_.vector(code_, n);
@@ -77,7 +75,7 @@ class Sampler {
     const bool categorical = net_.categories(t) > 0;
     if (categorical) {
       ops::categorical_log_probabilities(ctx_, head, net_.frequencies(t), {}, head);
-      ops::categorical_draw(ctx_, head, uniforms.columns(0, 1), {}, code, log_q);
+      ops::categorical_draw(ctx_, head, uniforms, {}, code, log_q);
       ops::categorical_values(ctx_, net_.values(t), code, x);
     } else {
       ops::mixture_from_head(ctx_, head, mean, log_sd, {}, head);
@@ -152,13 +150,13 @@ void draw_at_once(Context& ctx, const SetGru& model, const SetGru::Impl& impl, c
     const std::int64_t categories = model.layout().categories[static_cast<std::size_t>(t)];
     if (categories == 0) {
       ops::mixture_draw(ctx, q.mixture.view().reshaped({B, F * 3 * C}).columns(t * 3 * C, 3 * C),
-                        noise.columns(2 * t, 2), drawn, x, out.log_q);
+                        noise.columns(t, 1), drawn, x, out.log_q);
       continue;
     }
     const std::int64_t offset = impl.offsets[static_cast<std::size_t>(t)];
     const TensorView code = out.code.view().columns(t, 1);
-    ops::categorical_draw(ctx, q.categorical.view().columns(offset, categories), noise.columns(2 * t, 1),
-                          drawn, code, out.log_q);
+    ops::categorical_draw(ctx, q.categorical.view().columns(offset, categories), noise.columns(t, 1), drawn,
+                          code, out.log_q);
     for (std::int64_t d = 0; d < B * K; ++d)
       if (drawn.ptr<T>()[d / K] != T(0))
         out.x.ptr<T>()[d * F + t] = impl.values.ptr<T>()[offset + out.code.ptr<std::int32_t>()[d * F + t]];
@@ -195,9 +193,9 @@ void SetGru::draw(Context& ctx, const FeatureRows& rows, ConstTensorView mask, s
   const std::int64_t B = rows.x.rows(), F = options_.layout.features();
   if (draws < 1) throw ConfigError(fmt::format("{}: {} draws a row, expected at least 1", what, draws));
   const std::int64_t* given = proposal_args::check_order(what, F, order);
-  if (B * draws > 0 && ((noise.rows() != B * draws && noise.rows() != draws) || noise.cols() != 2 * F))
+  if (B * draws > 0 && ((noise.rows() != B * draws && noise.rows() != draws) || noise.cols() != F))
     throw ShapeError(fmt::format("{}: noise has shape {}, expected {} or {}", what, noise.shape().str(),
-                                 Shape{B * draws, 2 * F}.str(), Shape{draws, 2 * F}.str()));
+                                 Shape{B * draws, F}.str(), Shape{draws, F}.str()));
   if (dtype() == DType::f32)
     draw_on<float>(ctx, *this, store_, *impl_, {rows, mask}, draws, noise, mode, target, given, out);
   else

@@ -140,7 +140,7 @@ void mixture_draw(Context& ctx, ConstTensorView mixture, ConstTensorView uniform
       op, ctx,
       {{"mixture", mixture}, {"uniforms", uniforms}, {"wanted", wanted}, {"x", x}, {"log_q", log_q}});
   components(op, {"mixture", mixture});
-  shared_rows(op, x.elements(), {"mixture", mixture}, {"uniforms", uniforms}, 2);
+  shared_rows(op, x.elements(), {"mixture", mixture}, {"uniforms", uniforms}, 1);
   numbers(op, {"x", x}, x.elements(), "x");
   optional_numbers(op, {"wanted", wanted}, mixture.rows(), "mixture");
   optional_numbers(op, {"log_q", log_q}, x.elements(), "x");

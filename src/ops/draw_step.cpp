@@ -18,8 +18,8 @@ void check_states(const char* op, const ConstTensorView& h, std::int64_t pairs) 
 }  // namespace
 
 void draw_from_state(Context& ctx, ConstTensorView h, ConstTensorView mean, double log_sd,
-                     ConstTensorView state, const SetHeadWeights& w, ConstTensorView component,
-                     ConstTensorView value, TensorView x, TensorView log_q) {
+                     ConstTensorView state, const SetHeadWeights& w, ConstTensorView uniform, TensorView x,
+                     TensorView log_q) {
   constexpr const char* op = "draw_from_state";
   check::same_kind(op, ctx,
                    {{"h", h},
@@ -30,15 +30,13 @@ void draw_from_state(Context& ctx, ConstTensorView h, ConstTensorView mean, doub
                     {"hidden", w.hidden},
                     {"out weights", w.out},
                     {"bias", w.bias},
-                    {"component", component},
-                    {"value", value},
+                    {"uniform", uniform},
                     {"x", x},
                     {"log_q", log_q}});
   const std::int64_t P = x.cols(), H = h.cols(), O = w.out.cols();
   constexpr const char *a_pair = "x has one number a pair", *a_unit = "the state has H columns";
   check::vector(op, {"x", x}, P, a_pair);
-  check::vector(op, {"component", component}, P, a_pair);
-  check::vector(op, {"value", value}, P, a_pair);
+  check::vector(op, {"uniform", uniform}, P, a_pair);
   if (log_q.elements() > 0) check::vector(op, {"log_q", log_q}, P, a_pair);
   if (P == 0) return;
   check_states(op, h, P);
@@ -53,11 +51,11 @@ void draw_from_state(Context& ctx, ConstTensorView h, ConstTensorView mean, doub
     throw ShapeError(
         fmt::format("{}: the head has {} outputs, expected 3 for each component of a mixture", op, O));
   EMSHAP_TRACE(ctx, op);
-  EMSHAP_DISPATCH(ctx, x.dtype(),
-                  draw_from_state<T>(ctx, mat<T>(h), mean.ptr<T>(), log_sd, mat<T>(state), mat<T>(w.moments),
-                                     w.feature.ptr<T>(), mat<T>(w.hidden), mat<T>(w.out), w.bias.ptr<T>(),
-                                     component.ptr<T>(), value.ptr<T>(), x.ptr<T>(),
-                                     log_q.elements() > 0 ? log_q.ptr<T>() : nullptr, P));
+  EMSHAP_DISPATCH(
+      ctx, x.dtype(),
+      draw_from_state<T>(ctx, mat<T>(h), mean.ptr<T>(), log_sd, mat<T>(state), mat<T>(w.moments),
+                         w.feature.ptr<T>(), mat<T>(w.hidden), mat<T>(w.out), w.bias.ptr<T>(),
+                         uniform.ptr<T>(), x.ptr<T>(), log_q.elements() > 0 ? log_q.ptr<T>() : nullptr, P));
 }
 
 void advance_state(Context& ctx, ConstTensorView h, ConstTensorView value, ConstTensorView wa,

@@ -84,7 +84,7 @@ void EnergyTask::complete_tile(Context& ctx, Member& m, const FeatureRows& rows,
                                std::int64_t first) const {
   const std::int64_t n = rows.x.rows(), features = space_.features(), width = out.context.cols();
   const ConstTensorView mask = out.mask.view().rows(first, n);
-  m.noise.ensure({n * draws_, 2 * features}, DType::f32);
+  m.noise.ensure({n * draws_, features}, DType::f32);
   fill_draw_noise(ctx, DrawNoise::independent, key, numbers, 0, draws_, m.noise);
   const float *there = observed.ptr<float>(), *known = mask.ptr<float>();
   m.target.ensure({n, features}, DType::f32);

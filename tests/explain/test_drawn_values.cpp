@@ -324,16 +324,16 @@ TEST_SUITE("drawn values") {
 
   TEST_CASE("shared noise: replicates are scrambles of their own, orders are permutations") {
     const SharedNoise noise = SharedNoise::make(6, {.draws = 64, .replicates = 8, .seed = 3}, false);
-    CHECK(noise.uniforms.shape() == Shape{64, 12});
+    CHECK(noise.uniforms.shape() == Shape{64, 6});
     REQUIRE(noise.order.size() == 8);
     std::set<std::vector<std::int64_t>> orders(noise.order.begin(), noise.order.end());
     CHECK(orders.size() == 4);
     CHECK(noise.order[0] == std::vector<std::int64_t>{0, 1, 2, 3, 4, 5});
     for (std::int64_t g = 0; g < 8; ++g)
-      for (std::int64_t c = 0; c < 12; ++c) {  // one point in each eighth
+      for (std::int64_t c = 0; c < 6; ++c) {  // one point in each eighth
         std::set<int> cells;
         for (std::int64_t k = 0; k < 8; ++k)
-          cells.insert(static_cast<int>(8 * noise.uniforms.ptr<float>()[(8 * g + k) * 12 + c]));
+          cells.insert(static_cast<int>(8 * noise.uniforms.ptr<float>()[(8 * g + k) * 6 + c]));
         CHECK(cells.size() == 8);
       }
     CHECK(SharedNoise::make(6, {.draws = 64}, true).order[7] == noise.order[0]);

@@ -71,9 +71,9 @@ inline ContractRows contract_rows(const FeatureLayout& layout, std::int64_t B, D
 }
 
 inline Tensor contract_noise(std::int64_t rows, std::int64_t F, DType dtype) {
-  std::vector<double> u = random_values(rows * 2 * F, 41);
+  std::vector<double> u = random_values(rows * F, 41);
   for (double& v : u) v = .5 * std::erfc(-v * M_SQRT1_2);
-  return make_tensor(u, {rows, 2 * F}, dtype);
+  return make_tensor(u, {rows, F}, dtype);
 }
 
 /// log q of row r's entries where `target` is 1, from sequential's output.
@@ -262,10 +262,10 @@ inline void check_proposal(const Proposal& p, Context& ctx, bool order_matters =
     // Noise shared by all rows is the same noise written out; rows may come in parts.
     std::vector<double> written;
     const std::vector<double> u = to_doubles(noise);
-    for (std::int64_t b = 0; b < B; ++b) written.insert(written.end(), u.begin(), u.begin() + K * 2 * F);
+    for (std::int64_t b = 0; b < B; ++b) written.insert(written.end(), u.begin(), u.begin() + K * F);
     Draws shared, out, part;
     p.draw(ctx, data.rows(), data.mask, K, noise.view().rows(0, K), mode, shared);
-    p.draw(ctx, data.rows(), data.mask, K, make_tensor(written, {B * K, 2 * F}, dtype), mode, out);
+    p.draw(ctx, data.rows(), data.mask, K, make_tensor(written, {B * K, F}, dtype), mode, out);
     check_same_bits("shared noise", to_doubles(shared.x), to_doubles(out.x));
     check_same_bits("shared noise", to_doubles(shared.log_q), to_doubles(out.log_q));
     p.draw(ctx, {data.x.view().rows(3, 2), data.code.view().rows(3, 2)}, data.mask.view().rows(3, 2), K,

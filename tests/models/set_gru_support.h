@@ -80,10 +80,10 @@ inline Tensor set_gru_masks(std::int64_t B, std::int64_t F, DType dtype) {
 }
 
 inline Tensor uniform_noise(std::int64_t rows, std::int64_t F, DType dtype) {
-  std::vector<double> u(static_cast<std::size_t>(rows * 2 * F));
+  std::vector<double> u(static_cast<std::size_t>(rows * F));
   Generator random({.seed = 10});
   for (double& v : u) v = static_cast<double>(static_cast<float>(.0005 + .999 * random.uniform()));
-  return make_tensor(u, {rows, 2 * F}, dtype);
+  return make_tensor(u, {rows, F}, dtype);
 }
 
 /// log q of value x or category `code` of feature t in row b.

@@ -417,7 +417,7 @@ TEST_CASE("draws by given noise are those of the same numbers, weights included"
       EmshapModel m = model(std::move(net));
       WeightedDraws want, got;
       m.draw(ctx, query, sampling(K), want);
-      Tensor noise({16 * K, 2 * F}, DType::f64);
+      Tensor noise({16 * K, F}, DType::f64);
       ops::fill_draw_noise(ctx, DrawNoise::sobol, sampling(K).key, d.numbers, 0, K, noise);
       const std::vector<std::int64_t> ascending = {0, 1, 2}, turned = {2, 0, 1};
       m.draw(ctx, query, {.draws = K, .uniforms = noise, .order = ascending}, got);

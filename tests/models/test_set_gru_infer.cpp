@@ -212,11 +212,11 @@ TEST_CASE("set-GRU: draws have the distribution that conditionals state") {
     const Fixture f(DType::f64, 3);
     Tensor mask({3, F}, DType::f64);
     for (std::int64_t i = 0; i < 3 * F; ++i) mask.ptr<double>()[i] = i % F < 4 ? 1 : 0;  // 4 and 5 are open
-    Tensor noise({K, 2 * F}, DType::f64);  // an even grid; both features use it in unrelated orders
+    Tensor noise({K, F}, DType::f64);  // an even grid; both features use it in unrelated orders
     for (std::int64_t k = 0; k < K; ++k)
-      for (std::int64_t j = 0; j < 2 * F; ++j) {
+      for (std::int64_t j = 0; j < F; ++j) {
         const std::int64_t factors[4] = {1, 1237, 1741, 2719};
-        noise.ptr<double>()[k * 2 * F + j] = (static_cast<double>(k * factors[j % 4] % K) + .5) / K;
+        noise.ptr<double>()[k * F + j] = (static_cast<double>(k * factors[j % 4] % K) + .5) / K;
       }
     Draws d;
     Conditionals q;

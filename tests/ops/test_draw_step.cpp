@@ -46,14 +46,13 @@ TEST_CASE("a draw from the state is that of head, mixture and draw one after ano
                   hidden(random_values(H * H, 6, 0, sd), H, H, dtype),
                   out(random_values(H * O, 7, 0, sd), H, O, dtype),
                   bias(random_values(O, 8, 0, .3), 1, O, dtype);
-              const Values u = uniform_values(P, 9), v = uniform_values(P, 10), q = random_values(P, 11);
+              const Values u = uniform_values(P, 9), q = random_values(P, 11);
               const ops::SetHeadWeights w{moments, feature.view().reshaped({H}), hidden, out,
                                           bias.view().reshaped({O})};
               Matrix x(1, P, dtype), log_q(q, 1, P, dtype), only_x(1, P, dtype);
-              const Matrix states(h, N, H, dtype), means(mean, 1, N, dtype), components(u, 1, P, dtype),
-                  values(v, 1, P, dtype);
-              ops::draw_from_state(ctx, states, means, log_sd, state, w, components, values, x, log_q);
-              ops::draw_from_state(ctx, states, means, log_sd, state, w, components, values, only_x, {});
+              const Matrix states(h, N, H, dtype), means(mean, 1, N, dtype), uniforms(u, 1, P, dtype);
+              ops::draw_from_state(ctx, states, means, log_sd, state, w, uniforms, x, log_q);
+              ops::draw_from_state(ctx, states, means, log_sd, state, w, uniforms, only_x, {});
               CHECK(only_x.values() == x.values());
 
               // With each pair's state and mean written out.
@@ -63,16 +62,12 @@ TEST_CASE("a draw from the state is that of head, mixture and draw one after ano
               Matrix first(P, H, dtype), u0(P, H, dtype), head(P, O, dtype), want(1, P, dtype),
                   want_q(q, 1, P, dtype);
               std::vector<std::int32_t> index;
-              Values pairs;
-              for (std::size_t p = 0; p < static_cast<std::size_t>(P); ++p) {
-                index.push_back(static_cast<std::int32_t>(p));
-                pairs.insert(pairs.end(), {u[p], v[p]});
-              }
+              for (std::int32_t p = 0; p < P; ++p) index.push_back(p);
               ops::linear_forward(ctx, all, state, {}, Activation::identity, first);
               ops::set_head_forward(ctx, {Tensor::from(index, {P}), all_means, log_sds}, w, first, u0, u0,
                                     head);
               ops::mixture_from_head(ctx, head, all_means, log_sds, {}, head);
-              ops::mixture_draw(ctx, head, Matrix(pairs, P, 2, dtype), {}, want, want_q);
+              ops::mixture_draw(ctx, head, Matrix(u, P, 1, dtype), {}, want, want_q);
               const double limit = tolerance(dtype, 2e-4, 1e-11);
               check_close(x.values(), want.values(), limit, limit);
               check_close(log_q.values(), want_q.values(), limit, limit);
@@ -133,5 +128,5 @@ TEST_CASE("what does not fit is refused") {
   CHECK_THROWS_AS(ops::advance_state(ctx, h, value, wa, Tensor({0, 12}), {}, weight, bias, next), ShapeError);
   const ops::SetHeadWeights w{Tensor({2, 4}), Tensor({4}), Tensor({4, 4}), Tensor({4, 5}), Tensor({5})};
   Tensor x({3});
-  CHECK_THROWS_AS(ops::draw_from_state(ctx, h, value, 0, Tensor({4, 4}), w, value, value, x, {}), ShapeError);
+  CHECK_THROWS_AS(ops::draw_from_state(ctx, h, value, 0, Tensor({4, 4}), w, value, x, {}), ShapeError);
 }

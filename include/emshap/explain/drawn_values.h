@@ -35,7 +35,7 @@ EMSHAP_API std::unique_ptr<ValueFunction> drawn_values(std::string name, const F
                                                        const EmshapModel& model, const Predictor& f,
                                                        const DrawnValueOptions& options);
 
-/// The K uniform points (K, 2 F) f32 shared by all coalitions and explicands, replicate after replicate, and
+/// The K uniform points (K, F) f32 shared by all coalitions and explicands, replicate after replicate, and
 /// the order (F) in which the draws of each replicate are generated: what an exported graph holds as
 /// constants.
 struct EMSHAP_API SharedNoise {

@@ -46,7 +46,7 @@ struct DensityScores {
 /// Noise and order from outside, for draws() below.
 struct GivenNoise {
   std::int64_t draws = 0;               ///< K
-  ConstTensorView uniforms;             ///< (K, 2 F) shared by all rows, or (B K, 2 F): see Proposal::draw
+  ConstTensorView uniforms;             ///< (K, F) shared by all rows, or (B K, F): see Proposal::draw
   std::span<const std::int64_t> order;  ///< (F) in which unknown features are generated; empty: ascending
 };
 

@@ -66,11 +66,11 @@ class EMSHAP_API Proposal {
   /// x_S).
   virtual void sequential(Context& ctx, const FeatureRows& rows, ConstTensorView mask, ConstTensorView target,
                           Conditionals& out) const = 0;
-  /// `draws` completions of each row. `noise` (B K, 2 F), or (K, 2 F) shared by all rows, uniform on (0, 1),
-  /// of the proposal's element type: feature t reads column 2 t for its component or category and 2 t + 1 for
-  /// its value. `target` (B, F) as in sequential, so that log_q belongs to the same density: missing features
-  /// are not drawn (x 0, code -1). An empty view: everything unknown is drawn. `order`: a permutation of the
-  /// F features, in which the unknown ones are generated (empty: ascending); log_q is the density in that
+  /// `draws` completions of each row. `noise` (B K, F), or (K, F) shared by all rows, uniform on (0, 1), of
+  /// the proposal's element type: the draw of feature t is the quantile at column t, or the category.
+  /// `target` (B, F) as in sequential, so that log_q belongs to the same density: missing features are not
+  /// drawn (x 0, code -1). An empty view: everything unknown is drawn. `order`: a permutation of the F
+  /// features, in which the unknown ones are generated (empty: ascending); log_q is the density in that
   /// order.
   virtual void draw(Context& ctx, const FeatureRows& rows, ConstTensorView mask, std::int64_t draws,
                     ConstTensorView noise, DrawMode mode, Draws& out, ConstTensorView target = {},

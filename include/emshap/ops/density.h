@@ -41,9 +41,9 @@ EMSHAP_API void mixture_log_interval(Context& ctx, ConstTensorView mixture, Cons
 EMSHAP_API void mixture_moments(Context& ctx, ConstTensorView mixture, TensorView mean, TensorView variance);
 
 /// Draws x (P) and adds log q(x) to log_q (P, may be empty). mixture (R, 3 C): row r serves the P / R pairs
-/// from r P / R on. uniforms (N, 2): pair p reads row p mod N, P being a multiple of N; column 0 gives the
-/// component by the cumulative weights, column 1 the value by the inverse normal distribution function; both
-/// strictly between 0 and 1. Pairs of rows with wanted (R) = 0 are left as they are; an empty view wants all.
+/// from r P / R on. uniforms (N, 1): pair p reads row p mod N, P being a multiple of N; x is the
+/// mixture's quantile at that number, strictly between 0 and 1: continuous and increasing in it. Pairs of
+/// rows with wanted (R) = 0 are left as they are; an empty view wants all.
 EMSHAP_API void mixture_draw(Context& ctx, ConstTensorView mixture, ConstTensorView uniforms,
                              ConstTensorView wanted, TensorView x, TensorView log_q);
 

@@ -15,13 +15,13 @@ namespace emshap {
 enum class DrawNoise : std::uint8_t {
   independent,  ///< Philox
   sobol,        ///< scrambled Sobol points (math/sobol.h), one scramble a row: about half the error of means;
-                ///< beyond 256 dimensions (F = 128) the rest is independent
+                ///< beyond 256 dimensions (features) the rest is independent
 };
 
 namespace ops {
 
-/// uniforms (n K, D), strictly between 0 and 1, D = 2 F: row i K + k serves draw first_draw + k of the row
-/// numbers[i] >= 0; feature t reads columns 2 t and 2 t + 1 (see Proposal::draw). f32 or f64: floats are the
+/// uniforms (n K, D), strictly between 0 and 1, D = F: row i K + k serves draw first_draw + k of the row
+/// numbers[i] >= 0; feature t reads column t (see Proposal::draw). f32 or f64: floats are the
 /// doubles with fewer digits. Same bits at every instruction-set level. Throws ConfigError when there are
 /// more than 2^28 blocks of four numbers in a row's stream.
 EMSHAP_API void fill_draw_noise(Context& ctx, DrawNoise kind, const RandomKey& key,

@@ -10,12 +10,11 @@
 namespace emshap::ops {
 
 /// Draws x (P) of a numeric feature: u0 = relu(h W_state + mean m_0 + log_sd m_1 + e) and on as in set_head.h
-/// (O = 3 C), the mixture as in density.h. mean (N), log_sd one number, state (H, H). `component` and `value`
-/// (P): uniform numbers, strictly between 0 and 1. log_q (P) += log q(x), or an empty view.
+/// (O = 3 C), the mixture as in density.h. mean (N), log_sd one number, state (H, H). `uniform` (P):
+/// numbers strictly between 0 and 1, whose quantiles are drawn. log_q (P) += log q(x), or an empty view.
 EMSHAP_API void draw_from_state(Context& ctx, ConstTensorView h, ConstTensorView mean, double log_sd,
-                                ConstTensorView state, const SetHeadWeights& weights,
-                                ConstTensorView component, ConstTensorView value, TensorView x,
-                                TensorView log_q);
+                                ConstTensorView state, const SetHeadWeights& weights, ConstTensorView uniform,
+                                TensorView x, TensorView log_q);
 
 /// h_next (P, H) = GRU(h, token) as gru_token_forward: gi = value wa + wb[slot], gh = h weight + bias. value
 /// (P), wa (3 H), wb (S, 3 H), slot (P) i32 or an empty view (all 0), weight (H, 3 H), bias (3 H). h_next may
