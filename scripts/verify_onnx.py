@@ -9,7 +9,7 @@ sd), sd over the rows. An EmSHAP model is fed FOLDER/x.npy and FOLDER/mask.npy, 
 each output (`emshap_export --run RUN --model emshap --out MODEL.onnx --test-rows FOLDER`): |a - b| <= 1e-4 (|b| +
 max(sd, 0.1)), in raw units (|b| + sd). An attribution file (`emshap_export --attribution ... --test-rows FOLDER`) is fed
 FOLDER/x.npy: |a - b| <= 1e-4 (max phi - min phi) of the row, and 1e-3 b more for standard errors, but for one row in eight,
-in which a draw may have fallen on the other side of a border; rows are fed together and alone, and the milliseconds a row and
+in which one coalition's value may differ (a draw on the other side of a border); rows are fed together and alone, and the milliseconds a row and
 the process's largest resident set are shown.
 """
 import csv
@@ -24,8 +24,7 @@ import onnx
 import onnxruntime as ort
 
 POWER_LIMIT, EMSHAP_LIMIT, ATTRIBUTION_LIMIT = 1e-5, 1e-4, 1e-4
-# A draw at the border of two components, categories or grid values may fall on either side in float32.
-ROWS_PER_BORDER, BORDER_SHARE = 8, 100
+ROWS_PER_BORDER = 8
 MISSING = {"", "NA", "NaN", "nan", "null", "NULL", "-"}
 
 
@@ -103,13 +102,25 @@ def verify_power(run: pathlib.Path, data: pathlib.Path, path: pathlib.Path) -> N
     report(path, f"{len(rows)} test rows", worst, f"; R2 {r2:.4f}")
 
 
-def verify_attribution(folder: pathlib.Path, path: pathlib.Path, session: ort.InferenceSession) -> None:
+def of_one_coalition(matrix: np.ndarray, difference: np.ndarray) -> np.ndarray:
+    """What is left of a difference of phi (M) when the value of the coalition that explains it best is taken out: a draw at
+    the border of two components, categories or grid values may fall on either side in float32, and changes one value."""
+    norm = (matrix**2).sum(axis=0)
+    change = matrix.T @ difference / np.where(norm > 0, norm, 1)
+    left = difference[:, None] - matrix * change
+    return left[:, (left**2).sum(axis=0).argmin()]
+
+
+def verify_attribution(folder: pathlib.Path, path: pathlib.Path, model: onnx.ModelProto,
+                       session: ort.InferenceSession) -> None:
     x = np.load(folder / "x.npy")
     expected = {value.name: np.load(folder / f"{value.name}.npy") for value in session.get_outputs()}
     phi, prediction = expected["phi"], np.abs(expected["prediction"][:, 0])
     spread = phi.max(axis=1) - phi.min(axis=1) if phi.shape[1] > 1 else np.abs(phi[:, 0])
     spread = np.maximum(spread, 1e-3 * prediction)[:, None]
+    matrix = next(onnx.numpy_helper.to_array(i) for i in model.graph.initializer if i.name == "solve.matrix")
     shares = np.zeros(len(x))  # of the limit, by row
+    beyond = set()  # rows in which a draw fell on the other side of a border
     seconds = 0.0
     for begin, end in [(0, len(x))] + [(row, row + 1) for row in range(len(x))]:
         start = time.perf_counter()
@@ -121,21 +132,26 @@ def verify_attribution(folder: pathlib.Path, path: pathlib.Path, session: ort.In
                 raise SystemExit(f"{path}: {name} has shape {a.shape}, expected {b.shape}, or NaN where it should not be")
             limit = ATTRIBUTION_LIMIT * spread[begin:end] + (1e-3 * b if name == "standard_error" else 0)
             share = np.nan_to_num(np.abs(a - b) / (limit + np.finfo(np.float64).tiny)).max(axis=1)
-            shares[begin:end] = np.maximum(shares[begin:end], share)
-    beyond = int((shares > 1).sum())
-    if beyond > len(x) // ROWS_PER_BORDER or shares.max() > BORDER_SHARE:
-        raise SystemExit(f"{path}: {beyond} of {len(x)} rows are beyond the limit, row {shares.argmax()} "
-                         f"{shares.max():.3g} times, expected none")
+            for row in np.flatnonzero(share > 1) if name == "phi" and a.shape[1] > 2 else []:
+                left = of_one_coalition(matrix, a[row] - b[row])
+                if np.abs(left).max() <= limit[row, 0]:
+                    beyond.add(begin + int(row))
+            for row in range(begin, end):
+                if row not in beyond:
+                    shares[row] = max(shares[row], share[row - begin])
+    if shares.max() > 1 or len(beyond) > len(x) // ROWS_PER_BORDER:
+        raise SystemExit(f"{path}: row {shares.argmax()} is {shares.max():.3g} times the limit away, or too many rows are: "
+                         f"{sorted(beyond)}")
     megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    note = f"; {beyond} row beyond it, as by a draw on the other side of a border" if beyond else ""
-    report(path, f"{len(x)} rows", float(shares[shares <= 1].max()), f"{note}; {1000 * seconds:.0f} ms a row alone, "
+    note = f"; row {sorted(beyond)} is beyond it by one draw on the other side of a border" if beyond else ""
+    report(path, f"{len(x)} rows", float(shares.max()), f"{note}; {1000 * seconds:.0f} ms a row alone, "
            f"{megabytes:.0f} MB resident")
 
 
 def verify_rows(folder: pathlib.Path, path: pathlib.Path) -> None:
     model, session = open_model(path)
     if {entry.key: entry.value for entry in model.metadata_props}.get("model") == "attribution":
-        return verify_attribution(folder, path, session)
+        return verify_attribution(folder, path, model, session)
     verify_emshap(folder, path, session)
 
 
