@@ -9,8 +9,8 @@ sd), sd over the rows. An EmSHAP model is fed FOLDER/x.npy and FOLDER/mask.npy, 
 each output (`emshap_export --run RUN --model emshap --out MODEL.onnx --test-rows FOLDER`): |a - b| <= 1e-4 (|b| +
 max(sd, 0.1)), in raw units (|b| + sd). An attribution file (`emshap_export --attribution ... --test-rows FOLDER`) is fed
 FOLDER/x.npy: |a - b| <= 1e-4 (max phi - min phi) of the row, and 1e-3 b more for standard errors, but for one row in eight,
-in which one coalition's value may differ (a draw on the other side of a border); rows are fed together and alone, and the milliseconds a row and
-the process's largest resident set are shown.
+in which one coalition's value may differ (a draw on the other side of a border); rows are fed together and alone, and the
+milliseconds a row and the process's largest resident set are shown.
 """
 import csv
 import json
