@@ -23,7 +23,7 @@ using Options = std::map<std::string, std::string>;
 
 const Options defaults{{"method", ""},        {"function", "f1"}, {"f2", ""},       {"explicands", ""},
                        {"coalitions", ""},    {"out", ""},        {"run", ""},      {"train", ""},
-                       {"energy", "auto"},    {"draws", "128"},   {"orders", "0"},  {"replicates", "8"},
+                       {"energy", "auto"},    {"draws", "128"},   {"orders", "0"},  {"replicates", "4"},
                        {"noise", "sobol"},    {"seed", "42"},     {"threads", "0"}, {"bandwidth", "0.1"},
                        {"most-rows", "10000"}};
 

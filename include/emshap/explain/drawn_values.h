@@ -19,7 +19,7 @@ enum class ValueNoise : std::uint8_t {
 
 struct DrawnValueOptions {
   std::int64_t draws = 128;     ///< K
-  std::int64_t replicates = 8;  ///< G, divides K; 1: the most accurate, without standard errors. Ignored by
+  std::int64_t replicates = 4;  ///< G, divides K; 1: the most accurate, without standard errors. Ignored by
                                 ///< independent noise
   ValueNoise noise = ValueNoise::sobol;
   /// Generation orders of the unknown features, shared out over the replicates: ascending first, then random
