@@ -112,7 +112,7 @@ Coalitions leverage_coalitions(std::int64_t players, std::int64_t budget, std::u
       builder.add_all(level, kernel_weight(level));
     else
       add_some(builder, Generator(key, static_cast<std::uint64_t>(level.size)), level, upto - taken,
-               kernel_weight(level) / probability, probability);
+               level.mass / (2 * wanted), probability);
     taken = upto;
   }
   return builder.finish();

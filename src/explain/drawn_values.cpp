@@ -13,6 +13,7 @@
 #include "core/for_blocks.h"
 #include "data/draw_map.h"
 #include "emshap/core/error.h"
+#include "emshap/data/steps.h"
 #include "emshap/ops/elementwise.h"
 #include "explain/draw_plan.h"
 #include "math/philox.h"
@@ -68,6 +69,14 @@ class DrawnValues final : public ValueFunction {
     }
     feature_.assign(static_cast<std::size_t>(D), -1);
     for (std::int64_t t = 0; t < F; ++t) feature_[static_cast<std::size_t>(map_.input(t))] = t;
+    constant_.assign(static_cast<std::size_t>(D), std::numeric_limits<float>::quiet_NaN());
+    if (const auto* dropped = space.pipeline().find<DropConstant>())
+      for (std::size_t i = 0; i < dropped->dropped_names().size(); ++i) {
+        const auto& names = columns();
+        const auto at = std::find(names.begin(), names.end(), dropped->dropped_names()[i]) - names.begin();
+        if (at < D)
+          constant_[static_cast<std::size_t>(at)] = static_cast<float>(dropped->dropped_values()[i]);
+      }
   }
 
   std::string name() const override { return name_; }
@@ -87,10 +96,12 @@ class DrawnValues final : public ValueFunction {
            static_cast<std::int64_t>(sizeof(double));
   }
 
-  void evaluate(TeamPool& pool, const Explicands& rows, ConstTensorView masks, CoalitionValues& out,
+  void evaluate(TeamPool& pool, const Explicands& given, ConstTensorView masks, CoalitionValues& out,
                 const StopToken* stop) const override {
-    const std::int64_t B = rows.raw.rows(), C = masks.rows(), K = plan_.draws;
-    check(rows, masks);
+    const std::int64_t B = given.raw.rows(), C = masks.rows(), K = plan_.draws;
+    check(given, masks);
+    Tensor filled;
+    const Explicands rows{with_constants(given.raw, filled), given.numbers};
     out.ensure(B, C, plan_.replicates);
     out.shared_noise = shared_noise();
     const Points points = to_points(rows);
@@ -162,13 +173,32 @@ class DrawnValues final : public ValueFunction {
       for (std::int64_t c = 0; c < D; ++c) {
         const float value = raw(rows, b)[c];
         const std::int64_t t = feature_[static_cast<std::size_t>(c)];
-        const bool may_lack = t >= 0 && space_.columns()[static_cast<std::size_t>(t)].may_be_missing;
+        const bool may_lack = t >= 0 ? space_.columns()[static_cast<std::size_t>(t)].may_be_missing
+                                     : std::isfinite(constant_[static_cast<std::size_t>(c)]);
         if (std::isfinite(value) || (std::isnan(value) && may_lack)) continue;
         throw DataError(fmt::format("row {}, column '{}': the value is {}, expected a finite number{}",
                                     number(rows, b), columns()[static_cast<std::size_t>(c)],
                                     std::isnan(value) ? "missing" : "infinite",
                                     std::isnan(value) ? " since the training data never lack it" : ""));
       }
+  }
+
+  /// A column without a second value in training has it in rows that lack one, too: no feature, and f never
+  /// sees NaN.
+  ConstTensorView with_constants(ConstTensorView raw, Tensor& filled) const {
+    for (std::int64_t c = 0; c < D; ++c) {
+      if (feature_[static_cast<std::size_t>(c)] >= 0) continue;
+      for (std::int64_t b = 0; b < raw.rows(); ++b) {
+        if (!std::isnan(raw.ptr<float>()[b * raw.row_stride() + c])) continue;
+        if (filled.elements() == 0) {
+          filled = Tensor({raw.rows(), D});
+          for (std::int64_t r = 0; r < raw.rows(); ++r)
+            std::copy_n(raw.ptr<float>() + r * raw.row_stride(), D, filled.ptr<float>() + r * D);
+        }
+        filled.ptr<float>()[b * D + c] = constant_[static_cast<std::size_t>(c)];
+      }
+    }
+    return filled.elements() == 0 ? raw : ConstTensorView(filled);
   }
 
   static const float* raw(const Explicands& rows, std::int64_t b) {
@@ -264,8 +294,16 @@ class DrawnValues final : public ValueFunction {
           lane.w[to] = weighted_ ? static_cast<double>(w[i * part.draws + k]) : 1;
         }
     }
-    for (std::int64_t i = 0; i < n; ++i)
-      finish(lane.f.data() + i * K, lane.w.data() + i * K, lane.pairs[static_cast<std::size_t>(i)], job.out);
+    for (std::int64_t i = 0; i < n; ++i) {
+      const std::int64_t pair = lane.pairs[static_cast<std::size_t>(i)];
+      finish(lane.f.data() + i * K, lane.w.data() + i * K, pair, job.out);
+      const double v = job.out.value.ptr<double>()[pair];
+      if (!std::isfinite(v))
+        throw NumericalError(fmt::format(
+            "{}: the value of a coalition of row {} is {}, expected a finite number; its values may be too "
+            "large for the energy's weights",
+            name_, number(job.rows, job.explicand(pair)), v));
+    }
   }
 
   template <class T>
@@ -387,6 +425,7 @@ class DrawnValues final : public ValueFunction {
   const std::int64_t F, D;
   Tensor noise_;                       // (K, F), shared noise
   std::vector<std::int64_t> feature_;  // (D): -1 for dropped columns
+  std::vector<float> constant_;        // (D): value of dropped columns, else NaN
   mutable std::mutex mutex_;
   mutable std::vector<std::unique_ptr<Lane>> lanes_;
 };

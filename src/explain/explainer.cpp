@@ -16,7 +16,9 @@ constexpr std::int64_t predict_rows = 256;   // rows of f at once
 constexpr std::int64_t exact_by_draws = 10;  // players up to which all coalitions are taken
 constexpr std::int64_t exact_if_cheap = 13;  // ... where values are nearly free
 constexpr std::int64_t cheap_evaluations = 16;
-constexpr std::int64_t most_solvers = 64;  // patterns of missing values whose solver is kept
+constexpr std::int64_t most_solvers = 64;     // patterns of missing values whose solver is kept ...
+constexpr std::int64_t share_of_solvers = 8;  // ... in this part of the memory limit
+constexpr std::int64_t share_of_rows = 4;     // of the limit that rows may take whatever the scratch memory
 
 /// f at these raw rows (n, D).
 std::vector<double> predict(TeamPool& pool, const Predictor& f, ConstTensorView raw) {
@@ -122,7 +124,10 @@ std::shared_ptr<const ShapleySolver> Explainer::Impl::solver(const AbsentPattern
   const std::scoped_lock lock(mutex_);
   const auto found = solvers_.find(absent);
   if (found != solvers_.end()) return found->second;
-  if (solvers_.size() >= most_solvers) solvers_.clear();
+  const std::int64_t bytes = coalitions->size() * (8 * players.size() + players.size() / 2 + 16);
+  const std::int64_t kept = options.memory_limit / share_of_solvers / std::max<std::int64_t>(1, bytes);
+  if (static_cast<std::int64_t>(solvers_.size()) >= std::clamp<std::int64_t>(kept, 1, most_solvers))
+    solvers_.clear();
   std::vector<std::uint8_t> flags;
   if (absent.find('1') != AbsentPattern::npos)
     for (const char a : absent) flags.push_back(a == '1');
@@ -165,7 +170,9 @@ std::int64_t Explainer::rows_at_once() const {
   // Values twice (as evaluated, and beside empty and full), effective sizes, deviations; four results.
   const std::int64_t row = 8 * (C * (3 + impl_->values.replicates()) + 4 * M + 8) + 4 * D;
   const std::int64_t fixed = impl_->values.scratch_bytes() + C * (8 * M + 4 * D + M + 24);
-  return std::max<std::int64_t>(1, (impl_->options.memory_limit - fixed) / row);
+  // Scratch memory grows with the threads, which rows must keep at work.
+  const std::int64_t limit = impl_->options.memory_limit, solvers = limit / share_of_solvers;
+  return std::max<std::int64_t>(1, std::max(limit - fixed - solvers, limit / share_of_rows) / row);
 }
 
 void Explainer::Impl::check_rows(ConstTensorView raw) const {

@@ -109,7 +109,8 @@ class TableValues final : public ValueFunction {
   std::int64_t replicates() const override { return exact() || !noise_.shared ? 1 : noise_.replicates; }
   bool shared_noise() const override { return !exact() && noise_.shared; }
   std::int64_t evaluations() const override { return replicates(); }
-  std::int64_t scratch_bytes() const override { return 0; }
+  std::int64_t scratch_bytes() const override { return scratch; }
+  std::int64_t scratch = 0;
 
   /// Shared noise of replicate g: sd times a normal number per unknown column, plus one per pair of
   /// neighbours of which one is unknown, over the root of their number. Independent: keyed by row number and

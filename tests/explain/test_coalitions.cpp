@@ -200,6 +200,15 @@ TEST_SUITE("coalitions") {
     }
   }
 
+  TEST_CASE("more coalitions of a size than numbers go: weights stay finite") {
+    for (const Strategy strategy : {Strategy::kernel, Strategy::leverage}) {
+      const Coalitions set = Coalitions::make(1100, strategy, 2300, 5);
+      double sum = 0;
+      for (const double w : set.weight) sum += w;
+      CHECK(sum == doctest::Approx(1));
+    }
+  }
+
   TEST_CASE("leverage: each coalition is drawn as often as it should be") {
     std::vector<double> share(static_cast<std::size_t>(1 << 6), 0.0);
     constexpr int repetitions = 4000;

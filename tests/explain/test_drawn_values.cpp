@@ -257,8 +257,25 @@ TEST_SUITE("drawn values") {
     bad.ptr<float>()[4] = std::numeric_limits<float>::infinity();
     CHECK_THROWS_AS(values->evaluate(pool, {bad, number}, masks, out), DataError);
     bad.ptr<float>()[4] = 0;
-    bad.ptr<float>()[3] = std::numeric_limits<float>::quiet_NaN();  // the constant column
-    CHECK_THROWS_AS(values->evaluate(pool, {bad, number}, masks, out), DataError);
+    bad.ptr<float>()[3] = 2;  // the constant column
+    CoalitionValues lacking;
+    values->evaluate(pool, {bad, number}, masks, out);
+    bad.ptr<float>()[3] = std::numeric_limits<float>::quiet_NaN();
+    values->evaluate(pool, {bad, number}, masks, lacking);
+    for (std::int64_t c = 0; c < 2; ++c) CHECK(lacking.value.ptr<double>()[c] == out.value.ptr<double>()[c]);
+  }
+
+  TEST_CASE("a value beyond the energy's numbers is an error, not a value that is no number") {
+    Mixed m;
+    const CallablePredictor f(
+        5, [](ConstTensorView raw, TensorView y) { std::fill_n(y.ptr<float>(), raw.rows(), 1.f); });
+    const auto values = drawn_values("emshap", m.space, m.model, f, {.draws = 32});
+    const std::vector<std::int64_t> number = {77};
+    const Tensor row = Tensor::from<float>({.1f, .2f, 1, 2, -3e38f}, {1, 5});
+    const Tensor mask = Tensor::from<float>({0, 0, 0, 1, 1}, {1, 5});
+    CoalitionValues out;
+    TeamPool pool(1);
+    CHECK_THROWS_AS(values->evaluate(pool, {row, number}, mask, out), NumericalError);
   }
 
   TEST_CASE("the error by replicates is that of repetitions") {

@@ -174,6 +174,26 @@ TEST_SUITE("explainer") {
     CHECK_FALSE(std::isnan(a.msev[3]));
   }
 
+  TEST_CASE("many patterns of missing values within little memory, and rows beside much scratch memory") {
+    const std::int64_t D = 7;
+    Setting s(D);
+    TeamPool pool(1);
+    Tensor x = s.rows(40);
+    for (std::int64_t r = 0; r < 40; ++r)
+      for (std::int64_t c = 0; c < D; ++c)
+        if (((r + 1) >> c & 1) != 0) x.ptr<float>()[r * D + c] = nan_value;
+    Explainer much = s.explainer(pool);
+    ExplainOptions options;
+    options.memory_limit = 50000;
+    Explainer little = s.explainer(pool, options);
+    s.values.scratch = options.memory_limit;
+    much.choose_coalitions(pool, x);
+    little.choose_coalitions(pool, x);
+    CHECK(little.rows_at_once() >= 2);
+    const Attributions a = much.explain(pool, {x, {}}), b = little.explain(pool, {x, {}});
+    for (std::int64_t r = 0; r < 40; ++r) CHECK(same_bits(a.phi, r, b.phi, r));
+  }
+
   TEST_CASE("one player gets everything, none leaves nothing to explain") {
     const Setting s(1);
     TeamPool pool(1);
