@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The values of coalitions side by side: emshap, then PyTorch with the same weights, noise, rows and coalitions, in turn,
+# The values of coalitions side by side: emshap, then PyTorch with the same weights, rows and coalitions, in turn,
 # one and two threads. Prints time and draws a second, our share of the multiply-add peak measured in the same run, the
 # parts, and how far the values of the two are apart.
 #   bench/compare/setup.sh && cmake --preset release

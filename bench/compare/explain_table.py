@@ -30,7 +30,7 @@ def median(key, i):
 print(f"level {context.get('cpu_level')}, peak {float(context['peak_gflops_1_thread']):.0f} / "
       f"{float(context['peak_gflops_2_threads']):.0f} GFLOP/s with 1 / 2 threads, PyTorch {version}\n")
 print("| threads | emshap s a row | draws/s | share of peak | PyTorch s a row (best variant, block) | ratio "
-      "| largest difference of v | ... in standard errors |")
+      "| largest difference of v | root mean square in standard errors |")
 print("|---|---|---|---|---|---|---|---|")
 for threads in sorted(t for part, t in ours if part == "values"):
     key = ("values", threads)
@@ -39,7 +39,7 @@ for threads in sorted(t for part, t in ours if part == "values"):
                 for name, runs in rivals.get(threads, {}).items()), key=lambda b: b[0], default=None)
     if best:
         line += (f"{best[0]:.3f} ({best[1]}, {best[2]['block']}) | {best[0] / median(key, 0):.1f}x | "
-                 f"{best[2]['largest_difference']:.1e} | {best[2]['difference_in_errors']:.1e} |")
+                 f"{best[2]['largest_difference']:.1e} | {best[2]['difference_in_errors']:.2f} |")
     else:
         line += "not run | | | |"
     print(line)
