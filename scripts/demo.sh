@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# From nothing to a trained power predictor and a density model of the metrics, their reports and verified ONNX files, on
-# generated data.
+# From nothing to a trained power predictor, a density model of the metrics, the watts each metric stands for with a report,
+# and verified ONNX files, on generated data.
 set -euo pipefail
 
 usage() {
@@ -25,13 +25,16 @@ rows=20000
 epochs=60
 steps=5000
 energy_steps=1000
+explained=60
+coalitions=512
+compared=40
 while [ $# -gt 0 ]; do
   case "$1" in
     --out) out=${2?}; shift ;;
     --build) build=${2?}; shift ;;
     --skip-build) do_build=no ;;
     --bin) bin=${2?}; do_build=no; shift ;;
-    --quick) rows=3000; epochs=8; steps=150; energy_steps=50 ;;
+    --quick) rows=3000; epochs=8; steps=150; energy_steps=50; explained=6; coalitions=64; compared=4 ;;
     --no-verify) verify=no ;;
     --verify-only) only_verify=yes; do_build=no ;;
     -h | --help) usage; exit 0 ;;
@@ -107,6 +110,11 @@ show "$bin/emshap_evaluate" --emshap-path "$run/emshap_model.onnx" --power-predi
   --baseline "$run/evaluation/metrics.json" --tolerance 0.0001
 did+=("measured the ONNX files on the same rows, with the same scores: $out/onnx_evaluation/metrics.json")
 
+step "explain"
+show "$bin/emshap_explain" --run "$run" --part test --rows "0:$explained" --budget "$coalitions" \
+  --compare emshap,gaussian,copula,independence --compare-rows "$compared" --out "$out/explanation" --overwrite
+did+=("shared out the watts of $explained test rows among their metrics: $out/explanation/attributions.csv")
+
 step "export"
 show "$bin/emshap_export" --run "$run" --out "$out/power.onnx"
 show "$bin/emshap_export" --run "$run" --model emshap --out "$out/emshap.onnx" --test-rows "$out/emshap_samples"
@@ -125,5 +133,6 @@ echo "=== what was done, in $((SECONDS - start)) s"
 for line in "${did[@]}"; do echo "- $line"; done
 echo "plots:"
 find "$run/plots" -name '*.svg' 2> /dev/null | sort | sed 's/^/  /'
+echo "explanation: $out/explanation/report.html (open it in a browser)"
 echo "report:  $run/metrics.json, $run/history.csv, $run/predictions.csv"
 echo "models:  $run/power_predictor.onnx, $run/emshap_model.onnx"
