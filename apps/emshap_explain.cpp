@@ -32,7 +32,7 @@ void add_settings(app::Settings& s, app::ExplainTask& o) {
         "Rows of the training data (CSV or .npy) over which the model is averaged; the run's when empty");
   s.add("values", "method", o.values.method,
         "How unknown features follow from known ones: emshap, gaussian, copula, independence, empirical",
-        one_of({"emshap", "gaussian", "copula", "independence", "empirical"}));
+        app::Check<std::string>(app::check_method));
   s.add("values", "samples", o.values.drawn.draws, "Draws for each conditional expectation", at_least(1));
   s.add("values", "replicates", o.values.drawn.replicates,
         "Independent sets of draws, for standard errors; 1: the most accurate, without them", at_least(1));
@@ -53,7 +53,8 @@ void add_settings(app::Settings& s, app::ExplainTask& o) {
   s.add("coalitions", "groups", o.groups, "TOML file of groups of columns that are explained as one");
   s.add("coalitions", "group-lags", o.group_lags, "Explain x, x_lag1, x_lag2 ... as one");
   s.add("output", "out", o.out, "Folder to write to");
-  s.add("output", "compare", o.compare, "Methods to compare by MSEv on some of the rows");
+  s.add("output", "compare", o.compare, "Methods to compare by MSEv on some of the rows",
+        app::Check<std::vector<std::string>>(app::check_methods));
   s.add("output", "compare-rows", o.compare_rows, "Rows for the comparison, 0 for all", at_least(0));
   s.add("output", "report", o.report, "Write an HTML report and pictures (with gnuplot)");
   s.add("output", "report-rows", o.report_rows, "Rows in the report, a random choice of more", at_least(1));

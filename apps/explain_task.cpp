@@ -21,6 +21,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
+/// Names and paths may be no UTF-8.
+std::string json_text(const nlohmann::ordered_json& j) {
+  return j.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
 std::int64_t parse_budget(const std::string& text) {
   std::int64_t out = 0;
   if (text == "auto") return 0;
@@ -72,7 +77,7 @@ std::string settings_hash(const nlohmann::ordered_json& settings, const ExplainM
   Hash64 hash;
   hash.text(fmt::format("emshap_explain 1 {}", version()));
   for (const auto& [key, value] : settings.items())
-    if (key != "background") hash.text(key + "=" + value.dump());
+    if (key != "background") hash.text(key + "=" + json_text(value));
   for (const auto& [key, value] : models.about)
     if (key.ends_with("_hash") || key == "output" || key == "energy_used") hash.text(key + "=" + value);
   for (std::size_t j = 0; j < players.names.size(); ++j) {
@@ -91,6 +96,10 @@ std::string settings_hash(const nlohmann::ordered_json& settings, const ExplainM
 /// What the user asked for and what is in the folder must fit together.
 enum class Start { fresh, resume, finished };
 Start check_folder(const ExplainTask& o, const std::string& hash) {
+  if (fs::exists(fs::path(o.out) / "manifest.json"))  // its config.toml and plots are those of the training
+    throw ConfigError(
+        fmt::format("{} is the folder of a run, expected another one for the explanation, e.g. --out {}",
+                    o.out, (fs::path(o.out) / "explanation").string()));
   const std::string finished = finished_attributions(o.out);
   const bool unfinished = AttributionLog::exists(o.out);
   if (o.overwrite) return Start::fresh;
@@ -156,7 +165,7 @@ std::string data_json(const ExplainRows& data) {
   const Provenance& from = data.table.provenance();
   nlohmann::ordered_json j = {{"path", from.source}, {"rows", from.rows_read}, {"hash", from.data_hash}};
   if (!data.part.empty()) j["part"] = data.part;
-  return j.dump();
+  return json_text(j);
 }
 
 /// Runs the comparison, keeps it in `all` and in a file, and returns its table.
@@ -180,9 +189,24 @@ std::string check_budget(const std::string& text) {
   return parse_budget(text) < 0 ? "auto or a number above 0" : "";
 }
 
+std::string check_method(const std::string& name) {
+  return one_of({"emshap", "gaussian", "copula", "independence", "empirical"})(name);
+}
+
+std::string check_methods(const std::vector<std::string>& names) {
+  for (const std::string& name : names)
+    if (const std::string expected = check_method(name); !expected.empty()) return expected;
+  return "";
+}
+
 void explain(const ExplainTask& o, Session& session) {
   if (o.resume && o.overwrite) throw ConfigError("--resume and --overwrite exclude each other");
   if (!o.groups.empty() && o.group_lags) throw ConfigError("--groups and --group-lags exclude each other");
+  if (session.device().kind != DeviceKind::cpu && session.common().device != "auto")
+    throw DeviceError("rows are explained on the CPU; use --device cpu");
+  if (o.resume && o.models.run.empty() && o.models.model.empty() &&
+      !fs::exists(fs::path(o.out) / explain_config_file))
+    throw ConfigError(fmt::format("{} holds nothing to resume: it has no {}", o.out, explain_config_file));
   TeamPool pool(session.threads());
   const bool uses_density = o.values.method == "emshap" ||
                             std::find(o.compare.begin(), o.compare.end(), "emshap") != o.compare.end();
@@ -202,9 +226,9 @@ void explain(const ExplainTask& o, Session& session) {
   about.target = models.target;
   about.unit = models.unit;
   about.settings_hash = settings_hash(settings, models, data, explainer.players(), train);
-  about.model_json = nlohmann::ordered_json(models.about).dump();
+  about.model_json = json_text(models.about);
   about.data_json = data_json(data);
-  about.settings_json = settings.dump();
+  about.settings_json = json_text(settings);
   about.json_rows = o.json_rows;
 
   const Start start = check_folder(o, about.settings_hash);
@@ -217,7 +241,8 @@ void explain(const ExplainTask& o, Session& session) {
     log.emplace(AttributionLog::resume(o.out, about.settings_hash, explainer.players().size()));
   choose_coalitions(explainer, o, log, values, data, pool, session);
   if (!log) log.emplace(AttributionLog::create(o.out, about.settings_hash, explainer.players().size()));
-  for (const char* old : {"attributions.csv", "attributions.json", "coalitions.json", "comparison.json"})
+  for (const char* old :
+       {"attributions.csv", "attributions.json", "coalitions.json", "comparison.json", "report.html"})
     fs::remove(fs::path(o.out) / old);
   write_file_atomically(fs::path(o.out) / explain_config_file, session.config_toml());
 

@@ -31,5 +31,8 @@ inline constexpr const char* explain_config_file = "config.toml";
 void explain(const ExplainTask& task, Session& session);
 /// Empty for "auto" and numbers above 0, else what was expected.
 std::string check_budget(const std::string& text);
+/// Empty for names of methods, else what was expected.
+std::string check_method(const std::string& name);
+std::string check_methods(const std::vector<std::string>& names);
 
 }  // namespace emshap::app

@@ -66,6 +66,11 @@ void write_csv_file(const fs::path& path, const AttributionRun& run, const std::
   file.commit();
 }
 
+/// Text of the user's may be no UTF-8: what is none becomes U+FFFD, as JSON has to be UTF-8.
+std::string text_of(const Json& j, int indent = -1) {
+  return j.dump(indent, ' ', false, Json::error_handler_t::replace);
+}
+
 /// nlohmann writes NaN and infinity as null.
 Json by_player(const AttributionRun& run, const std::vector<double>& values) {
   Json out = Json::object();
@@ -162,7 +167,7 @@ Json row_json(const ExplainedRow& row, const std::vector<ResultColumn>& columns,
 void write_json_file(const fs::path& path, const AttributionRun& run, const AttributionAbout& about,
                      const std::vector<ResultColumn>& columns) {
   const bool with_rows = run.log().rows() <= about.json_rows;
-  std::string text = summary_json(run, about, with_rows).dump(1);
+  std::string text = text_of(summary_json(run, about, with_rows), 1);
   AtomicFile file(path);
   if (with_rows) {
     text.resize(text.size() - 2);  // the closing brace comes after the rows
@@ -170,7 +175,7 @@ void write_json_file(const fs::path& path, const AttributionRun& run, const Attr
     each_row(
         run,
         [&](std::int64_t i, const ExplainedRow& row) {
-          file.write((i == 0 ? "\n  " : ",\n  ") + row_json(row, columns, i).dump());
+          file.write((i == 0 ? "\n  " : ",\n  ") + text_of(row_json(row, columns, i)));
         },
         null_sink(), "");
     text = "\n ]\n}";
@@ -191,7 +196,7 @@ void write_coalitions(const fs::path& path, const Explainer& explainer) {
                {"seed", c.seed},
                {"hash", c.hash()},
                {"orders", c.orders}};
-  std::string text = head.dump(1);
+  std::string text = text_of(head, 1);
   text.resize(text.size() - 2);
   file.write(text + ",\n \"coalitions\": [");
   for (std::int64_t i = 0; i < c.size(); ++i) {

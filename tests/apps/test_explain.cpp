@@ -384,4 +384,29 @@ TEST_CASE("explain: what cannot be done is said in one sentence") {
            "run/emshap_background.npy"},
           2, {"--data"});
   refused({"--run", "run", "--background", "hosts.csv", "--part", "nothing"}, 2, {"--part"});
+  refused({"--run", "run", "--compare", "gaussian,magic"}, 2, {"--compare", "magic", "emshap"});
+  refused({"--run", "run", "--device", "magic"}, 2, {"device", "magic"});
+  refused({"--resume"}, 2, {"refused", "nothing to resume"});
+}
+
+TEST_CASE("explain: a run's own folder is not written to") {
+  for (const char* word : {"--no-report", "--overwrite"}) {
+    check_refused(explain({"--run", "run", "--rows", "0:2", "--out", "run", "--quiet", word}), 2,
+                  {"run is the folder of a run", "run/explanation"});
+    CHECK_FALSE(fs::exists(workspace() / "run/attributions.csv"));
+    CHECK_FALSE(fs::exists(workspace() / "run/attributions.progress"));
+  }
+}
+
+TEST_CASE("explain: names that are no UTF-8, and no old report beside new results") {
+  write_file_atomically(workspace() / "latin.csv", "node_id,a,b,c,k,d\nh\xf4te,1,1,1,5,0\n");
+  const Words words{"--run", "run", "--data", "latin.csv", "--out", "latin"};
+  const Finished f = explain(words, {"--samples", "16"});
+  REQUIRE_MESSAGE(f.exit_code == 0, f.err);
+  CHECK(json("latin")["rows"][0]["node_id"] == "h\xef\xbf\xbdte");
+  CHECK(csv("latin")[0].at("node_id") == "h\xf4te");
+  CHECK(fs::exists(workspace() / "latin/report.html"));
+  const Finished again = explain(words, {"--samples", "16", "--overwrite", "--no-report"});
+  REQUIRE_MESSAGE(again.exit_code == 0, again.err);
+  CHECK_FALSE(fs::exists(workspace() / "latin/report.html"));
 }
