@@ -49,7 +49,8 @@ class EMSHAP_API ValueFunction {
   /// out for masks (C, D) f32, 1 = known, neither empty nor full ones excepted. Shares the work out over the
   /// pool; same bits for any number of threads and any cut of explicands and coalitions into calls. Reports
   /// no progress of its own; polls `stop` (may be null) and throws Interrupted. Throws DataError for a row it
-  /// cannot take (NaN where training had none), naming row and column.
+  /// cannot take (NaN where training had none, columns without a second value excepted), naming row and
+  /// column; NumericalError for a value that is no number.
   virtual void evaluate(TeamPool& pool, const Explicands& rows, ConstTensorView masks, CoalitionValues& out,
                         const StopToken* stop = nullptr) const = 0;
 };
