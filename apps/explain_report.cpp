@@ -172,8 +172,9 @@ std::string explanation_summary(const Explained& all) {
     table.add_row({names[j], report::format_number(absolute[j]), report::format_number(mean[j]),
                    report::format_number(std::hypot(sampling[j], noise[j])), report::format_number(sage[j])});
   return table.str() +
-         fmt::format("phi0 {} {}, {} rows, {} coalitions ({}){}\n",
-                     report::format_number(run.explainer().phi0()), all.about.unit, run.log().rows(),
+         fmt::format("phi0 {}{}, {} rows, {} coalitions ({}){}\n",
+                     report::format_number(run.explainer().phi0()),
+                     all.about.unit.empty() ? "" : " " + all.about.unit, run.log().rows(),
                      run.explainer().coalitions().size(),
                      run.explainer().exact() ? "all" : to_string(run.explainer().coalitions().strategy),
                      std::isnan(run.importance().msev())

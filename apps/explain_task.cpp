@@ -1,7 +1,9 @@
 #include "explain_task.h"
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
+#include <cmath>
 #include <filesystem>
 #include <optional>
 
@@ -43,7 +45,38 @@ ExplainOptions explain_options(const ExplainTask& o, std::uint64_t seed) {
   return out;
 }
 
+/// Columns that never vary in the training data belong to no player: what another value changes in f is
+/// shared out among the players, which has to be said. Empty where no row has such a value.
+std::string changed_columns_warning(const ValueFunction& values, const Tensor& background,
+                                    const ExplainRows& data) {
+  const std::vector<bool> modelled = values.modelled();
+  const std::int64_t D = data.raw.cols(), n = data.raw.rows();
+  std::string columns;
+  for (std::int64_t c = 0; c < D; ++c) {
+    if (modelled[static_cast<std::size_t>(c)]) continue;
+    std::int64_t first = 0, changed = 0;
+    while (first < background.rows() && std::isnan(background.ptr<float>()[first * D + c])) ++first;
+    if (first == background.rows()) continue;
+    const float usual = background.ptr<float>()[first * D + c];
+    for (std::int64_t r = 0; r < n; ++r) {
+      const float x = data.raw.ptr<float>()[r * D + c];
+      changed += !std::isnan(x) && x != usual ? 1 : 0;
+    }
+    if (changed > 0)
+      columns += fmt::format("{}{} {}", columns.empty() ? "" : ", ",
+                             values.columns()[static_cast<std::size_t>(c)], changed);
+  }
+  if (columns.empty()) return "";
+  return fmt::format(
+      "rows have other values than all training rows in columns that never vary there and are no players: "
+      "{}; what that changes in the prediction is shared out among the players",
+      columns);
+}
+
 Players choose_players(const ExplainTask& o, const ValueFunction& values) {
+  const std::vector<bool> modelled = values.modelled();
+  if (std::find(modelled.begin(), modelled.end(), true) == modelled.end())
+    throw DataError("no column varies among the training rows, expected at least one to attribute to");
   if (!o.groups.empty()) return Players::from_file(o.groups, values.columns(), values.modelled());
   return o.group_lags ? Players::by_lag(values.columns(), values.modelled())
                       : Players::single(values.columns(), values.modelled());
@@ -255,6 +288,8 @@ void explain(const ExplainTask& o, Session& session) {
   Explained all{run, about, models, data, values, {}};
   if (typicality) about.outside_by_feature = typicality->count_outside(data.raw);
   about.warnings = explanation_warnings(run, values, about.outside_by_feature);
+  const std::string changed = changed_columns_warning(values, models.background, data);
+  if (!changed.empty()) about.warnings.push_back(changed);
   for (const std::string& warning : about.warnings) session.sink().log(LogLevel::warning, warning);
   std::string comparison;
   if (!o.compare.empty()) {

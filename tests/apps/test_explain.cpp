@@ -389,6 +389,20 @@ TEST_CASE("explain: what cannot be done is said in one sentence") {
   refused({"--resume"}, 2, {"refused", "nothing to resume"});
 }
 
+TEST_CASE("explain: new values in a column that never varied are told, and without any player is an error") {
+  write_file_atomically(workspace() / "changed.csv", "a,b,c,k,d\n0,0,0,5,0\n0,0,0,9,0\n");
+  const Finished f = explain({"--run", "run", "--data", "changed.csv", "--out", "changed"});
+  REQUIRE_MESSAGE(f.exit_code == 0, f.err);
+  CHECK(f.err.find("never vary there and are no players: k 1;") != std::string::npos);
+  CHECK(csv("changed").size() == 2);
+  write_linear("sum.onnx", {1, 1}, 0);
+  write_file_atomically(workspace() / "same.csv", "a,b\n1,1\n1,1\n");
+  for (const char* method : {"independence", "empirical"})
+    check_refused(explain({"--model", "sum.onnx", "--features", "a,b", "--background", "same.csv", "--data",
+                           "changed.csv", "--method", method, "--out", "same", "--quiet"}),
+                  3, {"no column varies"});
+}
+
 TEST_CASE("explain: a run's own folder is not written to") {
   for (const char* word : {"--no-report", "--overwrite"}) {
     check_refused(explain({"--run", "run", "--rows", "0:2", "--out", "run", "--quiet", word}), 2,
