@@ -130,11 +130,15 @@ std::vector<std::string> explanation_warnings(const AttributionRun& run, const V
       for (const double e : errors) sum += std::isnan(e) ? 0 : e * e;
       return sum;
     };
-    const bool noisy = square(run.noise_error()) > square(run.sampling_error());
+    const double noise = square(run.noise_error()), sampling = square(run.sampling_error());
     add(run.flagged(ExplainedRow::not_converged),
-        fmt::format("have standard errors above the tolerance, mostly by {} makes them smaller",
-                    noisy ? "the noise of the values: a larger --samples"
-                          : "the choice of coalitions: a larger --budget"));
+        fmt::format("have standard errors above the tolerance, {}",
+                    noise > 4 * sampling
+                        ? "mostly by the noise of the values: a larger --samples makes them smaller"
+                    : sampling > 4 * noise
+                        ? "mostly by the choice of coalitions: a larger --budget makes them smaller"
+                        : "by the choice of coalitions and the noise of the values alike: a larger --samples "
+                          "and a larger --budget together make them smaller"));
   }
   if (values.shared_noise() && values.replicates() == 1)
     out.emplace_back("with one replicate there are no standard errors of the noise");

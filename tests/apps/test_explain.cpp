@@ -403,6 +403,30 @@ TEST_CASE("explain: new values in a column that never varied are told, and witho
                   3, {"no column varies"});
 }
 
+TEST_CASE("explain: rows above the tolerance are told with what helps") {
+  const auto told = [](const Words& more) {
+    Words words{"--run", "run", "--rows", "0:9", "--tolerance", "1e-9", "--overwrite", "--out", "errors"};
+    words.insert(words.end(), more.begin(), more.end());
+    const Finished f = explain(words, {"--no-report"});
+    REQUIRE_MESSAGE(f.exit_code == 0, f.err);
+    const Json quality = json("errors")["quality"];
+    const auto square = [&](const char* name) {
+      double sum = 0;
+      for (const auto& [player, error] : quality[name].items())
+        sum += error.is_null() ? 0 : error.get<double>() * error.get<double>();
+      return sum;
+    };
+    const double noise = square("noise_error"), sampling = square("sampling_error");
+    CHECK((f.err.find("a larger --samples") != std::string::npos) == (4 * noise >= sampling));
+    CHECK((f.err.find("a larger --budget") != std::string::npos) == (4 * sampling >= noise));
+    return f.err;
+  };
+  CHECK(told({"--samples", "16"}).find("mostly by the noise") != std::string::npos);  // all coalitions
+  (void)told({"--samples", "16", "--budget", "12"});
+  (void)told({"--samples", "64", "--budget", "12"});
+  (void)told({"--samples", "1024", "--budget", "12"});
+}
+
 TEST_CASE("explain: a run's own folder is not written to") {
   for (const char* word : {"--no-report", "--overwrite"}) {
     check_refused(explain({"--run", "run", "--rows", "0:2", "--out", "run", "--quiet", word}), 2,
