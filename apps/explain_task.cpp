@@ -155,29 +155,38 @@ Start check_folder(const ExplainTask& o, const std::string& hash) {
   return Start::finished;
 }
 
-/// All coalitions of many players take long: how long, before it starts.
-void announce_exact(const Explainer& explainer, const ValueFunction& values, const ExplainRows& data,
-                    TeamPool& pool, Session& session) {
-  const Coalitions& all = explainer.coalitions();
-  if (!explainer.exact() || all.size() <= 1024) return;
+/// How long it will take, before it starts, where that is long.
+void announce_time(const Explainer& explainer, const ValueFunction& values, const ExplainRows& data,
+                   TeamPool& pool, Session& session) {
   constexpr std::int64_t tried = 64;
+  constexpr double long_time = 60;  // seconds
+  const Coalitions& all = explainer.coalitions();
+  if (all.size() < tried + 2 || data.raw.rows() == 0) return;
   CoalitionValues out;
   const auto start = std::chrono::steady_clock::now();
   values.evaluate(pool, {data.raw.view().rows(0, 1), {}}, explainer.players().masks(all, 2, tried), out,
                   &session.stop());
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const std::chrono::duration<double> some = std::chrono::steady_clock::now() - start;
   const double C = static_cast<double>(all.size()), n = static_cast<double>(data.raw.rows());
-  const double row = 8 * C * static_cast<double>(3 + values.replicates());
-  const double fixed =
-      C * (8. * static_cast<double>(all.players) + 4. * static_cast<double>(data.raw.cols()));
-  session.sink().log(
-      LogLevel::info,
-      fmt::format("all {} coalitions of {} players: about {} for {} rows and {:.0f} MB", all.size(),
-                  all.players, duration_text(seconds / static_cast<double>(tried) * C * n), data.raw.rows(),
-                  (row + fixed) / 1e6));
+  const double seconds = some.count() / static_cast<double>(tried) * C * n;
+  if (explainer.exact() && all.size() > 1024) {
+    const double row = 8 * C * static_cast<double>(3 + values.replicates());
+    const double fixed =
+        C * (8. * static_cast<double>(all.players) + 4. * static_cast<double>(data.raw.cols()));
+    session.sink().log(
+        LogLevel::info,
+        fmt::format("all {} coalitions of {} players: about {} for {} rows and {:.0f} MB", all.size(),
+                    all.players, duration_text(seconds), data.raw.rows(), (row + fixed) / 1e6));
+  } else if (seconds > long_time) {
+    session.sink().log(
+        LogLevel::info,
+        fmt::format(
+            "{} coalitions: about {} for {} rows; fewer --rows, --samples or a smaller --budget take less",
+            all.size(), duration_text(seconds), data.raw.rows()));
+  }
 }
 
-void choose_coalitions(Explainer& explainer, const ExplainTask& o, const std::optional<AttributionLog>& log,
+void choose_coalitions(Explainer& explainer, const std::optional<AttributionLog>& log,
                        const ValueFunction& values, const ExplainRows& data, TeamPool& pool,
                        Session& session) {
   if (log) {
@@ -191,7 +200,7 @@ void choose_coalitions(Explainer& explainer, const ExplainTask& o, const std::op
   } catch (const Interrupted&) {
     throw Interrupted("interrupted while the coalitions were chosen, before the first row; nothing is saved");
   }
-  if (o.strategy == "exact" || o.budget != "auto") announce_exact(explainer, values, data, pool, session);
+  announce_time(explainer, values, data, pool, session);
 }
 
 std::string data_json(const ExplainRows& data) {
@@ -272,7 +281,7 @@ void explain(const ExplainTask& o, Session& session) {
   std::optional<AttributionLog> log;
   if (start == Start::resume)
     log.emplace(AttributionLog::resume(o.out, about.settings_hash, explainer.players().size()));
-  choose_coalitions(explainer, o, log, values, data, pool, session);
+  choose_coalitions(explainer, log, values, data, pool, session);
   if (!log) log.emplace(AttributionLog::create(o.out, about.settings_hash, explainer.players().size()));
   for (const char* old :
        {"attributions.csv", "attributions.json", "coalitions.json", "comparison.json", "report.html"})
