@@ -10,6 +10,7 @@
 #include "emshap/core/version.h"
 #include "emshap/models/emshap_model.h"
 #include "emshap/report/attribution_report.h"
+#include "emshap/report/density_scores.h"
 #include "emshap/report/text_table.h"
 
 namespace emshap::app {
@@ -95,6 +96,28 @@ void add_quality(const Explained& all, report::AttributionReport& out) {
   if (run.explainer().ridge() > 0)
     out.quality.numbers.push_back({"ridge", report::format_number(run.explainer().ridge()),
                                    "added since the coalitions hardly determine the values"});
+}
+
+/// How often the density's central intervals hold values of these rows that are hidden from it.
+void add_coverage(const Explained& all, std::vector<std::int64_t> rows, TeamPool& pool, std::uint64_t seed,
+                  report::AttributionReport& out) {
+  constexpr std::size_t most_rows = 500;
+  constexpr std::int64_t masks_a_row = 2;
+  if (!all.models.density || rows.empty()) return;
+  rows.resize(std::min(rows.size(), most_rows));
+  const FeatureSpace& space = all.models.density->space;
+  const std::int64_t n = static_cast<std::int64_t>(rows.size()), D = all.data.raw.cols();
+  Tensor raw({n, D});
+  for (std::int64_t i = 0; i < n; ++i)
+    std::copy_n(all.data.raw.ptr<float>() + rows[static_cast<std::size_t>(i)] * D, D,
+                raw.ptr<float>() + i * D);
+  const ModelRows model = ModelRows::exact(space, raw);
+  const report::MaskedRows pairs = report::uniform_masks(model.observed, masks_a_row, seed);
+  if (pairs.pairs() == 0) return;
+  const report::ConditionalScores scores = report::score_conditionals(
+      space, all.models.density->model->proposal(), raw, pairs, {"model", seed, {}}, pool);
+  for (std::size_t i = 0; i < report::coverage_levels.size(); ++i)
+    out.quality.coverage.push_back({report::coverage_levels[i], scores.coverage[i]});
 }
 
 }  // namespace
@@ -187,7 +210,7 @@ std::string explanation_summary(const Explained& all) {
 }
 
 void write_report(const Explained& all, const std::filesystem::path& folder, std::int64_t rows,
-                  Session& session) {
+                  TeamPool& pool, Session& session) {
   const Explainer& explainer = all.run.explainer();
   report::AttributionReport out;
   out.target = all.about.target;
@@ -198,7 +221,9 @@ void write_report(const Explained& all, const std::filesystem::path& folder, std
   out.grouping = explainer.players().columns;
   out.phi0 = explainer.phi0();
   const std::int64_t n = all.run.log().rows();
-  add_rows(all, sample(n, rows, session.seed()), out);
+  const std::vector<std::int64_t> shown = sample(n, rows, session.seed());
+  add_rows(all, shown, out);
+  add_coverage(all, shown, pool, session.seed(), out);
   out.explained = n;
   out.mean_absolute = all.run.importance().mean_absolute();
   out.sage = all.run.importance().sage();

@@ -30,6 +30,6 @@ std::vector<std::string> explanation_warnings(const AttributionRun& run, const V
 std::string explanation_summary(const Explained& all);
 /// report.html and its pictures, of at most `rows` rows (a seeded choice).
 void write_report(const Explained& all, const std::filesystem::path& folder, std::int64_t rows,
-                  Session& session);
+                  TeamPool& pool, Session& session);
 
 }  // namespace emshap::app

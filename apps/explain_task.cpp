@@ -304,7 +304,7 @@ void explain(const ExplainTask& o, Session& session) {
   if (!o.compare.empty()) {
     comparison = compare(o, explainer, models, train, data, pool, session, all);
   }
-  if (o.report) write_report(all, o.out, o.report_rows, session);
+  if (o.report) write_report(all, o.out, o.report_rows, pool, session);
   write_attributions(o.out, run, about, data.columns(), session.sink());
   log->remove();
   session.print(explanation_summary(all));

@@ -126,7 +126,8 @@ std::string coverage_table(const AttributionView& view) {
   if (rows.empty()) return {};
   return "<h3>Coverage of the density</h3>\n" +
          note(
-             "Share of unseen values inside central intervals of their conditional distribution; equal to "
+             "Share of values of these rows, hidden at random, inside central intervals of their conditional "
+             "distribution; equal to "
              "the left column when calibrated.") +
          simple_table({"interval", "values inside"}, rows);
 }
