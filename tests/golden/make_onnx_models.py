@@ -212,6 +212,9 @@ def torch_models():
     save("torch_softmax", legacy(plain, path, opset_version=13, dynamic_axes=batch), rows)
     new = torch.onnx.export(odd, (torch.from_numpy(rows),), dynamo=True, opset_version=21, input_names=["x"],
                             output_names=["y"], dynamic_shapes={"z": {0: torch.export.Dim("batch")}})
+    for node in new.model_proto.graph.node:  # the exporter writes where the source file lies
+        node.ClearField("doc_string")
+        del node.metadata_props[:]
     save("torch_odd_opset21", new.model_proto, rows)
     # Made for one row at a time.
     torch.onnx.export(odd, (torch.from_numpy(rows[:1]),), path, dynamo=False, opset_version=17, input_names=["x"],
