@@ -214,13 +214,13 @@ stage_cuda() {
 }
 
 # Sanitizers are built at -O1: they look for misuse, not speed.
-# The apps' own tests run under them with --all.
+# With --all every level is instrumented with all checks, and the apps' own tests run under them, too.
 stage_asan() {
-  local apps=OFF
-  [[ " ${stages[*]} " != *" slow "* ]] || apps=ON
+  local all=OFF
+  [[ " ${stages[*]} " != *" slow "* ]] || all=ON
   configure build/asan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_CXX_FLAGS_RELWITHDEBINFO="-O1 -g1" \
     -DEMSHAP_SANITIZE=address,undefined -DEMSHAP_WITH_CUDA=OFF -DEMSHAP_BUILD_BENCHMARKS=OFF \
-    -DEMSHAP_BUILD_APPS=$apps || return 1
+    -DEMSHAP_BUILD_APPS=$all -DEMSHAP_SANITIZE_ALL=$all || return 1
   build build-asan build/asan || return 1
   ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1 UBSAN_OPTIONS=print_stacktrace=1 \
     run_ctest asan build/asan -LE slow

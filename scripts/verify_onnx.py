@@ -104,7 +104,7 @@ def verify_power(run: pathlib.Path, data: pathlib.Path, path: pathlib.Path) -> N
 
 def of_one_coalition(matrix: np.ndarray, difference: np.ndarray) -> np.ndarray:
     """What is left of a difference of phi (M) when the value of the coalition that explains it best is taken out: a draw at
-    the border of two components, categories or grid values may fall on either side in float32, and changes one value."""
+    the border of two categories or grid values may fall on either side in float32, and changes one value."""
     norm = (matrix**2).sum(axis=0)
     change = matrix.T @ difference / np.where(norm > 0, norm, 1)
     left = difference[:, None] - matrix * change

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "data/raw_rows.h"
 #include "emshap/core/error.h"
 #include "emshap/core/random.h"
 #include "emshap/models/gaussian_base.h"
@@ -14,19 +15,6 @@
 
 namespace emshap {
 namespace {
-
-/// Raw values as they were given.
-class RawRows {
- public:
-  explicit RawRows(ConstTensorView raw) : raw_(raw) {}
-  double operator()(std::int64_t row, std::int64_t column) const {
-    const std::int64_t i = row * raw_.row_stride() + column;
-    return raw_.dtype() == DType::f64 ? raw_.ptr<double>()[i] : static_cast<double>(raw_.ptr<float>()[i]);
-  }
-
- private:
-  ConstTensorView raw_;
-};
 
 void append(Table& table, ConstTensorView raw) {
   const RawRows values(raw);

@@ -8,7 +8,7 @@
 namespace emshap {
 namespace {
 
-constexpr std::int64_t pairs_an_unknown = 3;  // with fewer, more is lost by fitting than won
+constexpr std::int64_t pairs_an_unknown = 4;  // with fewer, more is lost by fitting than won
 constexpr std::int64_t pairs_a_term = 3;
 
 }  // namespace

@@ -102,7 +102,7 @@ double verify_attribution(TeamPool& pool, const OnnxModel& file, const Attributi
 
 namespace {
 
-/// A draw at the border of two components, categories or grid values may fall on either side in float32, and
+/// A draw at the border of two categories or grid values may fall on either side in float32, and
 /// with few draws that shows: one row may fail where two others pass. A file that is wrong fails on all.
 double verify_most_rows(TeamPool& pool, const OnnxModel& file, const AttributionSettings& settings,
                         const Tensor& rows) {

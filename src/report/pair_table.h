@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/for_blocks.h"
+#include "data/raw_rows.h"
 #include "emshap/report/density_scores.h"
 
 namespace emshap::report {
@@ -29,19 +30,6 @@ ModelPairs model_pairs(const FeatureSpace& space, ConstTensorView raw, const Mas
 inline double element(const Tensor& x, std::int64_t i) {
   return x.dtype() == DType::f64 ? x.ptr<double>()[i] : static_cast<double>(x.ptr<float>()[i]);
 }
-
-/// Raw values (N, inputs) as they were given.
-class RawRows {
- public:
-  explicit RawRows(ConstTensorView raw) : raw_(raw) {}
-  double operator()(std::int64_t row, std::int64_t column) const {
-    const std::int64_t i = row * raw_.row_stride() + column;
-    return raw_.dtype() == DType::f64 ? raw_.ptr<double>()[i] : static_cast<double>(raw_.ptr<float>()[i]);
-  }
-
- private:
-  ConstTensorView raw_;
-};
 
 /// Throws ShapeError for different numbers of features.
 void check_fit(const FeatureSpace& space, const Proposal& proposal);

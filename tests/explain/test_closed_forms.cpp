@@ -213,7 +213,7 @@ TEST_CASE("many draws come near the closed forms") {
         values_of(*drawn_values("gaussian", g.space, *g.model, p, options), as_row(explicand), masks);
     const std::vector<double> truth = truths(g.truth, explicand, masks, f);
     for (std::size_t c = 0; c < truth.size(); ++c)
-      CHECK(std::abs(v.value.ptr<double>()[c] - truth[c]) < .02 * (1 + std::abs(truth[c])));
+      CHECK(std::abs(v.value.ptr<double>()[c] - truth[c]) < .01 * (1 + std::abs(truth[c])));
     CHECK(v.clamped == 0);
   }
 }

@@ -3,7 +3,7 @@
 usage: attribution.py FOLDER [memory]
 
 phi, phi0 and prediction: |a - b| <= 1e-4 (max phi - min phi) of the row. Standard errors: the same, or 1e-3 of
-themselves. A row may be beyond it by the value of one coalition: a draw at the border of two components, categories or
+themselves. A row may be beyond it by the value of one coalition: a draw at the border of two categories or
 grid values may fall on either side in float32. Rows with a missing or infinite value give NaN and leave the others as
 they are. With `memory` also the resident set of a process that attributes 1 row, and 1,000 rows with the smallest file,
 which must stay under 300 MB.

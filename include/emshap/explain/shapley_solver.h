@@ -33,7 +33,7 @@ class EMSHAP_API ShapleySolver {
   double condition() const { return condition_; }
 
   /// Number of pairs of sizes {s, M - s} with a term of their own, h(s) = -h(M - s): all that were sampled,
-  /// where there are three pairs of coalitions for each unknown of the least squares; else 0. Any h with
+  /// where there are four pairs of coalitions for each unknown of the least squares; else 0. Any h with
   /// h(0) = h(M) = 0 has Shapley values of 0.
   std::int64_t size_intercepts() const { return intercepts_; }
 
@@ -41,9 +41,10 @@ class EMSHAP_API ShapleySolver {
   void solve(ConstTensorView values, TensorView phi) const;
   /// Variance of phi by the choice of coalitions (B, M) f64; 0 when everything was enumerated, NaN when the
   /// set is too small to tell (no more pairs of complements than M - 1; a single pair of orders). Its root is
-  /// good to 10 % from budgets of 5 M on, and a quarter too small at 2.5 M. kernel, leverage: V = m / (m - p)
-  /// sum_P (1 - pi_P) u_P u_P', u_P = sum_{S in P} R_S e_S, e_S = v(S) - v0 - z_S' phi - h(s), p unknowns,
-  /// pi_P = 1 - (1 - 2 p_S)^(n/2) (kernel), pi_S (leverage); permutation: between antithetic pairs of orders.
+  /// good to 10 % from budgets of 5 M on, and up to a third too small at 2.5 M. kernel, leverage: V = m / (m
+  /// - p) sum_P (1 - pi_P) u_P u_P', u_P = sum_{S in P} R_S e_S, e_S = v(S) - v0 - z_S' phi - h(s), p
+  /// unknowns, pi_P = 1 - (1 - 2 p_S)^(n/2) (kernel), pi_S (leverage); permutation: between antithetic pairs
+  /// of orders.
   void sampling_variance(ConstTensorView values, ConstTensorView phi, TensorView variance) const;
   /// Variance of phi by the noise of the values (B, M) f64, from deviations (B, C, G) f64 as a ValueFunction
   /// gives them. shared: G/(G-1) sum_g (sum_S R_jS d_Sg)^2, NaN for G = 1; independent: G = 1,

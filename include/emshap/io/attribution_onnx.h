@@ -87,7 +87,7 @@ EMSHAP_API double verify_attribution(TeamPool& pool, const OnnxModel& file,
 /// Makes the file, verifies it on two complete rows of the raw rows x (B, D) and only then writes it,
 /// atomically. Our interpreter is slow: where the settings ask for more than 2 M + 64 coalitions or 16 draws,
 /// what is verified is the same graph with so many; scripts/verify_onnx.py runs all of the file in ONNX
-/// Runtime. One of three rows may fail: a draw at the border of two components, categories or grid values may
+/// Runtime. One of three rows may fail: a draw at the border of two categories or grid values may
 /// fall on either side in float32, which shows where draws are few. Returns the largest deviation. Throws as
 /// attribution_onnx and verify_attribution do, DataError without a complete row, IoError (environment) when
 /// it cannot be written.
