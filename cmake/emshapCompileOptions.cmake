@@ -13,6 +13,9 @@ if(EMSHAP_SANITIZE)
                       $<$<COMPILE_LANGUAGE:CXX>:-fno-omit-frame-pointer>
                       $<$<COMPILE_LANGUAGE:CXX>:-fno-sanitize-recover=all>)
   add_link_options(-fsanitize=${EMSHAP_SANITIZE})
+  # Eigen takes its blocks from another allocator where it sees the address sanitizer. Files compiled with and without it
+  # are linked together (src/cpu) and share Eigen's inline functions, so all of them are told the same.
+  add_compile_definitions(EIGEN_MALLOC_ALREADY_ALIGNED=0)
 endif()
 
 # No contraction: a fused multiply-add is written where it is meant, so that the vector body and the tail of a
