@@ -6,11 +6,14 @@ set(_left_out)
 if(NOT EMSHAP_HAVE_IO)
   set(_left_out PATTERN "emshap/io" EXCLUDE)
 endif()
+if(NOT EMSHAP_HAVE_STREAM)
+  list(APPEND _left_out PATTERN "emshap/stream" EXCLUDE)
+endif()
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
         COMPONENT development FILES_MATCHING PATTERN "*.h" ${_left_out})
 
 # One export set a component, so that emshapConfig.cmake looks for the dependencies of io only where they are needed.
-foreach(_component core io)
+foreach(_component core io stream)
   if(TARGET emshap_${_component})
     install(TARGETS emshap_${_component} EXPORT emshap_${_component}_targets
             RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT runtime

@@ -33,8 +33,9 @@ minimal=(g++ cmake ninja-build libeigen3-dev libfmt-dev)
 full=("${minimal[@]}"
   git ca-certificates ccache pkg-config
   libspdlog-dev libcli11-dev libtomlplusplus-dev nlohmann-json3-dev  # apps and JSON files
-  protobuf-compiler libprotobuf-dev libonnx-dev                      # ONNX
+  protobuf-compiler libprotobuf-dev libonnx-dev                      # messages and ONNX
   librdkafka-dev libsqlite3-dev libpq-dev                            # streams and stores
+  kcat postgresql                                                    # independent peers in tests of streams and stores
   gnuplot-nox                                                        # plots
   doctest-dev libbenchmark-dev libexpat1-dev)                        # tests and benchmarks
 
@@ -61,7 +62,7 @@ update_lists() {
 # that differ from one release of the distribution to the next.
 runtime_packages() {
   local package
-  for package in libfmt-dev libspdlog-dev libtomlplusplus-dev libonnx-dev libprotobuf-dev; do
+  for package in libfmt-dev libspdlog-dev libtomlplusplus-dev libonnx-dev libprotobuf-dev librdkafka-dev libsqlite3-dev libpq-dev; do
     apt-cache depends "$package" 2> /dev/null | sed -n 's/^ *Depends: \(lib[^ ]*\)$/\1/p' |
       grep -vE -- '-dev$|lite|onnxifi' || true
   done | sort -u
