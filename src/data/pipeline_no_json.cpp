@@ -1,6 +1,7 @@
-// Stands in for pipeline_json.cpp and feature_space_json.cpp in builds without nlohmann-json: fitted steps
-// can be written but not read.
+// Stands in for cleaning_json.cpp, pipeline_json.cpp and feature_space_json.cpp in builds without
+// nlohmann-json: fitted steps can be written but not read.
 #include "emshap/core/error.h"
+#include "emshap/data/cleaning.h"
 #include "emshap/data/feature_space.h"
 #include "emshap/data/pipeline.h"
 
@@ -13,6 +14,9 @@ namespace {
 }  // namespace
 
 std::unique_ptr<Step> step_from_json(const std::string&) {
+  fail();
+}
+Cleaning Cleaning::from_json(const std::string&) {
   fail();
 }
 Pipeline Pipeline::from_json(const std::string&) {
