@@ -78,11 +78,15 @@ class EMSHAP_API FeatureStore {
   /// Stored positions of a topic, by partition.
   virtual std::map<std::int32_t, Position> positions(const std::string& topic) = 0;
 
-  /// Samples by (time, node_id) in blocks of at most `block` rows; every block ends the database's read, so
-  /// that long training does not hold a transaction, but rows that arrive meanwhile in the past are not
-  /// promised.
-  virtual void scan(const RowFilter& filter, std::int64_t block,
-                    const std::function<bool(const std::vector<Sample>&)>& take) = 0;
+  /// Replaces `out` with the next at most `block` samples by (time, node_id in byte order): those behind the
+  /// sample `after` (its time and node_id count), or the first ones. Empty at the end. Each call is a read of
+  /// its own, so that long training does not hold a transaction; rows that arrive meanwhile in the past are
+  /// not promised.
+  virtual void read(const RowFilter& filter, const Sample* after, std::int64_t block,
+                    std::vector<Sample>& out) = 0;
+  /// All of them, block by block, until `take` returns false.
+  void scan(const RowFilter& filter, std::int64_t block,
+            const std::function<bool(const std::vector<Sample>&)>& take);
   virtual std::int64_t count(const RowFilter& filter) = 0;
   virtual void scan_quarantine(std::int64_t most, const std::function<void(const Quarantined&)>& take) = 0;
   virtual StoreSummary summary() = 0;
@@ -99,5 +103,8 @@ EMSHAP_API std::unique_ptr<FeatureStore> open_store(const std::string& location,
                                                     const StoreOptions& options = {});
 /// Whether --data names a store: a PostgreSQL URL, "sqlite:", or a file with SQLite's magic bytes.
 EMSHAP_API bool is_store(const std::string& location);
+/// The location as it may be saved and logged: a PostgreSQL URL without password and sslpassword (libpq finds
+/// them in PGPASSWORD or its password file); others as they are.
+EMSHAP_API std::string without_password(const std::string& location);
 
 }  // namespace emshap::stream
