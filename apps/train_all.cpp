@@ -19,6 +19,7 @@ constexpr const char* config_file = "all_config.toml";
 
 struct Values {
   DataSettings data;
+  CleaningSettings cleaning;
   PowerSettings power;
   EmshapSettings emshap;
   RunSettings run;
@@ -35,13 +36,14 @@ bool resumed_mode(const fs::path& folder, const char* model, RunMode& mode) {
   return run.model(model).status != "finished";
 }
 
-void train_both(Values& v, Session& session) {
+void train_both(Values& v, bool cleaning_given, Session& session) {
   const fs::path folder = run_folder(v.run, v.data);
   const RunMode whole = run_mode(v.run);
   CommonOptions common = session.common();
   const auto config = [&](Target target, auto add_own) {
     Settings settings;
     add_data_settings(settings, v.data, target);
+    add_cleaning_settings(settings, v.cleaning);
     add_own(settings);
     add_run_settings(settings, v.run);
     add_common_settings(settings, common);
@@ -64,8 +66,17 @@ void train_both(Values& v, Session& session) {
   const auto begun = [&](const RunDirectory& run) {  // from now on --resume can be given
     write_file_atomically(run.path(config_file), session.config_toml());
   };
-  if (power) train_power_model(v.power, v.data, v.run, folder, power_mode, power_config, session, "", begun);
-  if (emshap) train_emshap_model(v.emshap, v.data, v.run, folder, emshap_mode, emshap_config, session, begun);
+  if (power) {
+    follow_cleaning(v.cleaning, cleaning_given, folder, PowerFiles::model, "", power_mode, session.sink());
+    train_power_model(v.power, v.data, v.cleaning, v.run, folder, power_mode, power_config, session, "",
+                      begun);
+  }
+  if (emshap) {
+    follow_cleaning(v.cleaning, cleaning_given, folder, EmshapFiles::model, PowerFiles::model, emshap_mode,
+                    session.sink());
+    train_emshap_model(v.emshap, v.data, v.cleaning, v.run, folder, emshap_mode, emshap_config, session,
+                       begun);
+  }
   session.print(fmt::format("Run: {}\n", folder.string()));
 }
 
@@ -79,6 +90,7 @@ void add_train_all(App& app) {
       "  emshap_train all --data servers.csv --target watts --group server --split group --out RUN\n"
       "  emshap_train all --resume --out RUN\n");
   add_data_settings(c.settings, values->data, Target::required);
+  add_cleaning_settings(c.settings, values->cleaning);
   add_emshap_settings(c.settings, values->emshap);
   add_power_settings(c.settings, values->power, "power-");
   add_run_settings(c.settings, values->run);
@@ -92,7 +104,7 @@ void add_train_all(App& app) {
           folder.string()));
     return (folder / config_file).string();
   };
-  c.run = [values](Session& session) { train_both(*values, session); };
+  c.run = [values, &c](Session& session) { train_both(*values, c.settings.given("cleaning"), session); };
 }
 
 }  // namespace emshap::app

@@ -202,11 +202,12 @@ void add_emshap_settings(Settings& s, EmshapSettings& v) {
   add_energy_settings(s, v);
 }
 
-void train_emshap_model(EmshapSettings& v, DataSettings data, const RunSettings& run_settings,
-                        const fs::path& folder, RunMode mode, const std::string& config, Session& session,
-                        const Begun& begun) {
+void train_emshap_model(EmshapSettings& v, DataSettings data, const CleaningSettings& cleaning,
+                        const RunSettings& run_settings, const fs::path& folder, RunMode mode,
+                        const std::string& config, Session& session, const Begun& begun) {
   parse_texts(v);
   v.options.split = split_options(data);
+  v.options.cleaning = cleaning.options;
   v.options.background = data.background;
   v.options.checkpoint_seconds = run_settings.checkpoint_seconds;
   v.options.seed = session.seed();
@@ -227,7 +228,7 @@ void train_emshap_model(EmshapSettings& v, DataSettings data, const RunSettings&
     data.columns.target.clear();
   }
   CsvSource source(data.data, data.columns);
-  const EmshapJob job = prepare_emshap(source, v.options, split);
+  const EmshapJob job = prepare_emshap(source, v.options, split, cleaning.fitted);
   RunDirectory run = RunDirectory::prepare(folder, EmshapFiles::model, mode);
   if (begun) begun(run);
   run.edit(EmshapFiles::model).target = target;
@@ -248,6 +249,7 @@ void train_emshap_model(EmshapSettings& v, DataSettings data, const RunSettings&
 void add_train_emshap(App& app) {
   struct Values {
     DataSettings data;
+    CleaningSettings cleaning;
     EmshapSettings emshap;
     RunSettings run;
   };
@@ -261,15 +263,19 @@ void add_train_emshap(App& app) {
                   "  emshap_train emshap --config RUN/emshap_config.toml --seed 7 --out RUN7\n"
                   "  emshap_train emshap --resume --out RUN\n");
   add_data_settings(c.settings, values->data, Target::optional);
+  add_cleaning_settings(c.settings, values->cleaning);
   add_emshap_settings(c.settings, values->emshap);
   add_run_settings(c.settings, values->run);
   c.default_config = [values] {
     return resumed_config(values->run, values->data, EmshapFiles::model, EmshapFiles::config);
   };
-  c.run = [values](Session& session) {
+  c.run = [values, &c](Session& session) {
     const fs::path folder = run_folder(values->run, values->data);
-    train_emshap_model(values->emshap, values->data, values->run, folder, run_mode(values->run),
-                       session.config_toml(), session);
+    const RunMode mode = run_mode(values->run);
+    follow_cleaning(values->cleaning, c.settings.given("cleaning"), folder, EmshapFiles::model,
+                    PowerFiles::model, mode, session.sink());
+    train_emshap_model(values->emshap, values->data, values->cleaning, values->run, folder, mode,
+                       c.settings.toml(), session);
     session.print(fmt::format("Run: {}\n", folder.string()));
   };
 }

@@ -15,9 +15,9 @@ void add_emshap_settings(Settings& s, EmshapSettings& v);
 
 /// Trains into `folder` and writes ONNX file and plots; beside a power model of that folder with its
 /// features, target and split. Throws what training throws.
-void train_emshap_model(EmshapSettings& v, DataSettings data, const RunSettings& run,
-                        const std::filesystem::path& folder, RunMode mode, const std::string& config,
-                        Session& session, const Begun& begun = {});
+void train_emshap_model(EmshapSettings& v, DataSettings data, const CleaningSettings& cleaning,
+                        const RunSettings& run, const std::filesystem::path& folder, RunMode mode,
+                        const std::string& config, Session& session, const Begun& begun = {});
 
 /// Adds `emshap_train emshap`.
 void add_train_emshap(App& app);

@@ -99,7 +99,7 @@ void export_onnx(const PowerJob& job, const PowerResult& result, const DataSetti
   info.target = job.target;
   info.target_unit = data.target_unit;
   info.more = {{"data_hash", job.table.provenance().data_hash}, {"seed", std::to_string(job.options.seed)}};
-  const auto& rows = job.split.test.empty() ? job.split.train : job.split.test;
+  const auto& rows = job.split.test.empty() ? job.training : job.split.test;
   const std::span<const std::int64_t> some(rows.data(), std::min<std::size_t>(rows.size(), 1000));
   const double worst = io::export_power_predictor(file, job.scaler, *result.model.network, info,
                                                   raw_features(job.table, some));
@@ -155,11 +155,12 @@ void add_power_settings(Settings& s, PowerSettings& v, const std::string& prefix
   add_training_settings(named, v);
 }
 
-void train_power_model(PowerSettings& v, DataSettings& data, const RunSettings& run_settings,
-                       const fs::path& folder, RunMode mode, const std::string& config, Session& session,
-                       const char* other, const Begun& begun) {
+void train_power_model(PowerSettings& v, DataSettings& data, const CleaningSettings& cleaning,
+                       const RunSettings& run_settings, const fs::path& folder, RunMode mode,
+                       const std::string& config, Session& session, const char* other, const Begun& begun) {
   parse_texts(v);
   v.options.split = split_options(data);
+  v.options.cleaning = cleaning.options;
   v.options.background = data.background;
   v.options.checkpoint_seconds = run_settings.checkpoint_seconds;
   v.options.seed = session.seed();
@@ -169,7 +170,7 @@ void train_power_model(PowerSettings& v, DataSettings& data, const RunSettings& 
   const fs::path split = existing_split(folder, other, mode);
   recognise_header(data, session.sink());
   CsvSource source(data.data, data.columns);
-  const PowerJob job = prepare_power(source, v.options, split);
+  const PowerJob job = prepare_power(source, v.options, split, cleaning.fitted);
   RunDirectory run = RunDirectory::prepare(folder, PowerFiles::model, mode);
   if (begun) begun(run);
   session.log_to(run.path(PowerFiles::log));
@@ -194,6 +195,7 @@ void train_power_model(PowerSettings& v, DataSettings& data, const RunSettings& 
 void add_train_power(App& app) {
   struct Values {
     DataSettings data;
+    CleaningSettings cleaning;
     PowerSettings power;
     RunSettings run;
   };
@@ -208,15 +210,19 @@ void add_train_power(App& app) {
       "  emshap_train power --config RUN/config.toml --seed 7 --out RUN7\n"
       "  emshap_train power --resume --out RUN\n");
   add_data_settings(c.settings, values->data, Target::required);
+  add_cleaning_settings(c.settings, values->cleaning);
   add_power_settings(c.settings, values->power);
   add_run_settings(c.settings, values->run);
   c.default_config = [values] {
     return resumed_config(values->run, values->data, PowerFiles::model, PowerFiles::config);
   };
-  c.run = [values](Session& session) {
+  c.run = [values, &c](Session& session) {
     const fs::path folder = run_folder(values->run, values->data);
-    train_power_model(values->power, values->data, values->run, folder, run_mode(values->run),
-                      session.config_toml(), session, EmshapFiles::model);
+    const RunMode mode = run_mode(values->run);
+    follow_cleaning(values->cleaning, c.settings.given("cleaning"), folder, PowerFiles::model,
+                    EmshapFiles::model, mode, session.sink());
+    train_power_model(values->power, values->data, values->cleaning, values->run, folder, mode,
+                      c.settings.toml(), session, EmshapFiles::model);
     session.print(fmt::format("Run: {}\n", folder.string()));
   };
 }

@@ -17,9 +17,10 @@ void add_power_settings(Settings& s, PowerSettings& v, const std::string& prefix
 
 /// Trains into `folder` and writes ONNX file, plots and the table of metrics. The split is that of the model
 /// `other` where the folder has one. Throws what training throws.
-void train_power_model(PowerSettings& v, DataSettings& data, const RunSettings& run,
-                       const std::filesystem::path& folder, RunMode mode, const std::string& config,
-                       Session& session, const char* other, const Begun& begun = {});
+void train_power_model(PowerSettings& v, DataSettings& data, const CleaningSettings& cleaning,
+                       const RunSettings& run, const std::filesystem::path& folder, RunMode mode,
+                       const std::string& config, Session& session, const char* other,
+                       const Begun& begun = {});
 
 /// Adds `emshap_train power`.
 void add_train_power(App& app);

@@ -8,6 +8,7 @@
 #include "emshap/core/error.h"
 #include "emshap/data/csv.h"
 #include "emshap/train/power_model.h"
+#include "emshap/train/run_cleaning.h"
 
 namespace emshap::app {
 
@@ -33,6 +34,27 @@ void add_data_settings(Settings& s, DataSettings& v, Target target) {
         in_range(0, 1));
   s.add("data", "test-fraction", v.fractions.test, "Share of all rows for the test", in_range(0, 1));
   s.add("data", "background", v.background, "Training rows kept for attributions", at_least(1));
+}
+
+void add_cleaning_settings(Settings& s, CleaningSettings& v) {
+  CleaningOptions& o = v.options;
+  s.add("cleaning", "fill-missing", v.fill_missing,
+        "Empty cells: keep, or forward (last value of the node, else its next one, else the mean)",
+        one_of({"keep", "forward"}));
+  s.add("cleaning", "outliers", v.outliers,
+        "Values far outside the quartiles of the training rows: off, clip, or drop (the training row)",
+        one_of({"off", "clip", "drop"}));
+  s.add("cleaning", "iqr-factor", o.iqr_factor, "How far, in interquartile ranges", in_range(0, 1e6));
+  s.add("cleaning", "calendar", o.calendar, "Features hour, day_of_week and weekend (UTC) of the time");
+  s.add("cleaning", "lags", o.lags, "Features of earlier rows of the node, e.g. 1,2", each_at_least(1));
+  s.add("cleaning", "rolling", o.rolling,
+        "Rows of a rolling mean and standard deviation of the node, e.g. 5; 0: none",
+        Check<std::int64_t>([](const std::int64_t& rows) {
+          return rows == 0 || (rows >= 2 && rows <= 100000) ? std::string()
+                                                            : std::string("0, or 2 to 100000");
+        }));
+  s.add("cleaning", "derive-from", o.derive_from, "Features with lags and rolling values; all when empty");
+  s.add("cleaning", "products", o.products, "Features that are products of others, e.g. cpu_util*frequency");
 }
 
 SplitOptions split_options(const DataSettings& v) {
@@ -86,6 +108,50 @@ fs::path existing_split(const fs::path& folder, const char* other, RunMode mode)
   const std::optional<RunDirectory> run = existing_run(folder, mode);
   const bool wanted = run && (mode == RunMode::resume || run->has(other));
   return wanted && run->files().contains(PowerFiles::split) ? run->verified(PowerFiles::split) : fs::path();
+}
+
+namespace {
+std::string describe(const CleaningOptions& o) {
+  std::vector<std::string> parts;
+  if (o.fill != FillMissing::keep) parts.push_back(fmt::format("--fill-missing {}", to_string(o.fill)));
+  if (o.outliers != Outliers::off)
+    parts.push_back(fmt::format("--outliers {} --iqr-factor {}", to_string(o.outliers), o.iqr_factor));
+  if (o.calendar) parts.emplace_back("--calendar");
+  if (!o.lags.empty()) parts.push_back(fmt::format("--lags {}", fmt::join(o.lags, ",")));
+  if (o.rolling > 0) parts.push_back(fmt::format("--rolling {}", o.rolling));
+  if (!o.derive_from.empty()) parts.push_back(fmt::format("--derive-from {}", fmt::join(o.derive_from, ",")));
+  if (!o.products.empty()) parts.push_back(fmt::format("--products {}", fmt::join(o.products, ",")));
+  return parts.empty() ? "no cleaning" : fmt::format("{}", fmt::join(parts, " "));
+}
+}  // namespace
+
+void follow_cleaning(CleaningSettings& v, bool given, const fs::path& folder, const char* model,
+                     const char* other, RunMode mode, ProgressSink& sink) {
+  RunDirectory::check(folder, model, mode);
+  v.options.fill = parse_fill_missing(v.fill_missing);
+  v.options.outliers = parse_outliers(v.outliers);
+  v.fitted.clear();
+  const std::optional<RunDirectory> run = existing_run(folder, mode);
+  if (!run) return;
+  const auto begun = [&](const char* name) {  // has seen its data
+    return run->has(name) && !run->model(name).features.empty();
+  };
+  const char* leader = begun(other) ? other : model;
+  if (!begun(leader) || (leader == model && mode != RunMode::resume)) return;
+  const Cleaning theirs = load_cleaning(*run, leader);
+  const CleaningOptions& wanted = v.options;
+  if (given && wanted != theirs.options() && (wanted.any() || !theirs.empty()))
+    throw ConfigError(fmt::format(
+        "the {} model in {} was trained with {}, and both models of a run use the same cleaning, but {} was "
+        "asked for; leave these options out or choose another folder",
+        leader, folder.string(), describe(theirs.options()), describe(wanted)));
+  v.options = theirs.options();
+  v.fill_missing = to_string(v.options.fill);
+  v.outliers = to_string(v.options.outliers);
+  if (theirs.empty()) return;
+  v.fitted = run->path(cleaning_file);
+  if (leader != model)
+    sink.log(LogLevel::info, fmt::format("cleaning as that of the {} model in {}", leader, folder.string()));
 }
 
 std::string resumed_config(const RunSettings& run, const DataSettings& data, const char* model,

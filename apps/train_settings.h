@@ -6,6 +6,7 @@
 #include <string>
 
 #include "common/app.h"
+#include "emshap/data/cleaning.h"
 #include "emshap/data/source.h"
 #include "emshap/data/split.h"
 #include "emshap/train/run_directory.h"
@@ -26,6 +27,14 @@ SplitOptions split_options(const DataSettings& v);
 /// Reads the header of the data: columns that name rows are taken as such. Throws ConfigError, IoError.
 void recognise_header(DataSettings& v, ProgressSink& sink);
 
+/// Section [cleaning], the same for both models of a run.
+struct CleaningSettings {
+  std::string fill_missing = to_string(FillMissing::keep), outliers = to_string(Outliers::off);
+  CleaningOptions options;       ///< once follow_cleaning() has been called
+  std::filesystem::path fitted;  ///< cleaning.json to apply instead of fitting one
+};
+void add_cleaning_settings(Settings& s, CleaningSettings& v);
+
 struct RunSettings {
   std::string out;
   bool resume = false, overwrite = false, plots = true;
@@ -41,6 +50,11 @@ std::optional<RunDirectory> existing_run(const std::filesystem::path& folder, Ru
 /// split.csv of the folder where this run is resumed or where the model `other` uses it, so that both share
 /// their test rows; empty otherwise. Throws IoError.
 std::filesystem::path existing_split(const std::filesystem::path& folder, const char* other, RunMode mode);
+/// Checks the folder, parses the settings and, where this run is resumed or the model `other` is there, takes
+/// its cleaning over, so that both models are fed alike. Throws ConfigError when the cleaning is given and
+/// differs; IoError; what RunDirectory::check throws.
+void follow_cleaning(CleaningSettings& v, bool given, const std::filesystem::path& folder, const char* model,
+                     const char* other, RunMode mode, ProgressSink& sink);
 /// Called once the run folder is there and training begins.
 using Begun = std::function<void(const RunDirectory&)>;
 /// The configuration file `name` of the run to be resumed; empty without --resume.

@@ -271,6 +271,11 @@ void Settings::check() const {
   }
 }
 
+bool Settings::given(const std::string& section) const {
+  return std::any_of(settings_.begin(), settings_.end(),
+                     [&](const Setting& s) { return s.given && s.section == section; });
+}
+
 std::string Settings::toml() const {
   std::vector<std::string> sections;
   for (const Setting& s : settings_)

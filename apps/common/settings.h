@@ -57,6 +57,8 @@ class Settings {
   void apply_file(const std::string& path);
   /// Throws ConfigError for the first value that fails its check or is required and missing.
   void check() const;
+  /// Whether the file or the command line sets anything of a section.
+  bool given(const std::string& section) const;
   /// The effective configuration; apply_file() reads it back to the same values.
   std::string toml() const;
   /// All option names, "--batch-size".

@@ -136,6 +136,16 @@ const char* to_string(SplitMode mode) {
   return "?";
 }
 
+std::vector<std::int32_t> parts_of(const Split& split, std::int64_t rows) {
+  std::vector<std::int32_t> parts(static_cast<std::size_t>(rows), 3);
+  std::int32_t number = 0;
+  for (const Rows* part : {&split.train, &split.validation, &split.test}) {
+    for (const std::int64_t r : *part) parts.at(static_cast<std::size_t>(r)) = number;
+    ++number;
+  }
+  return parts;
+}
+
 Split make_split(const Table& table, const SplitOptions& options) {
   check_fractions(options);
   if (table.rows() == 0)

@@ -11,6 +11,7 @@
 #include "emshap/data/npy.h"
 #include "emshap/train/checkpoint.h"
 #include "emshap/train/feature_layout_of.h"
+#include "train/clean_table.h"
 #include "train/emshap_architecture.h"
 #include "train/energy_task.h"
 #include "train/run_files.h"
@@ -198,6 +199,7 @@ std::string metrics_json(const EmshapJob& job, const EmshapResult& result) {
        dynamic_cast<const TrainableProposal&>(result.fitted.model->proposal()).store().parameter_count()},
       {"energy", result.fitted.model->energy()->store().parameter_count()}};
   j["seed"] = job.options.seed;
+  if (!job.cleaning.empty()) j["cleaning"] = Json::parse(cleaning_metrics(job.cleaning, job.cleaned));
   return j.dump(2) + "\n";
 }
 
@@ -206,6 +208,7 @@ void write_inputs(const EmshapJob& job, RunDirectory& run, const std::string& co
   RunModel& entry = run.edit(EmshapFiles::model);
   entry.seed = job.options.seed;
   describe_data(entry, job.table);
+  save_cleaning(run, EmshapFiles::model, job.cleaning);
   add_new_file(run, EmshapFiles::model, EmshapFiles::space, job.space.to_json());
   write_split(run.path(EmshapFiles::split), job.split, job.table);
   write_npy(run.path(EmshapFiles::background),

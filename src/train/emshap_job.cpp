@@ -6,6 +6,7 @@
 
 #include "emshap/core/error.h"
 #include "emshap/train/emshap.h"
+#include "train/clean_table.h"
 #include "train/run_files.h"
 
 namespace emshap {
@@ -107,7 +108,8 @@ std::int64_t default_steps(std::int64_t rows) {
 }
 
 EmshapJob prepare_emshap(Source& source, const EmshapOptions& options,
-                         const std::filesystem::path& split_file) {
+                         const std::filesystem::path& split_file,
+                         const std::filesystem::path& fitted_cleaning) {
   EmshapJob job;
   job.options = options;
   job.options.split.seed = options.seed;
@@ -121,8 +123,11 @@ EmshapJob prepare_emshap(Source& source, const EmshapOptions& options,
     job.split = read_split(split_file, job.table);
     by = split_file.string();
   }
+  TableCleaning cleaned = clean_table(job.table, job.split, options.cleaning, fitted_cleaning, job.messages);
+  job.cleaning = std::move(cleaned.cleaning);
+  job.cleaned = std::move(cleaned.report);
   const auto total = [&] { return job.train.size() + job.validation.size() + job.test.size(); };
-  job.train = job.split.train;
+  job.train = std::move(cleaned.training);
   job.validation = job.split.validation;
   job.test = job.split.test;
   std::int64_t empty = 0;

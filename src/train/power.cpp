@@ -9,6 +9,7 @@
 #include "emshap/core/error.h"
 #include "emshap/data/npy.h"
 #include "emshap/train/checkpoint.h"
+#include "train/clean_table.h"
 #include "train/power_task.h"
 #include "train/run_files.h"
 
@@ -43,6 +44,7 @@ std::string metrics_json(const PowerJob& job, const PowerResult& result) {
                    {"seed", job.options.seed}};
   if (std::isfinite(result.training.best_validation_loss))
     j["training"]["best_validation_loss"] = result.training.best_validation_loss;
+  if (!job.cleaning.empty()) j["cleaning"] = Json::parse(cleaning_metrics(job.cleaning, job.cleaned));
   return j.dump(2) + "\n";
 }
 
@@ -59,9 +61,10 @@ void write_inputs(const PowerJob& job, RunDirectory& run, const std::string& con
   entry.seed = job.options.seed;
   entry.target = job.target;
   describe_data(entry, job.table);
+  save_cleaning(run, PowerFiles::model, job.cleaning);
   job.scaler.save(run.path(PowerFiles::scaler));
   write_split(run.path(PowerFiles::split), job.split, job.table);
-  const auto background = background_rows(job.split.train, job.options.background, job.options.seed);
+  const auto background = background_rows(job.training, job.options.background, job.options.seed);
   write_npy(run.path(PowerFiles::background), raw_features(job.table, background));
   for (const char* name : {PowerFiles::scaler, PowerFiles::split, PowerFiles::background})
     run.add_file(PowerFiles::model, name);
@@ -84,7 +87,12 @@ PowerOptions::PowerOptions() {
   training.early_stopping.patience = 30;
 }
 
-PowerJob prepare_power(Source& source, const PowerOptions& options, const std::filesystem::path& split_file) {
+PowerJob prepare_power(Source& source, const PowerOptions& options, const std::filesystem::path& split_file,
+                       const std::filesystem::path& fitted_cleaning) {
+  if (options.cleaning.fill == FillMissing::forward && options.missing.feature == MissingFeature::drop)
+    throw ConfigError(
+        "rows with missing features cannot be both dropped and filled; choose --missing drop or "
+        "--fill-missing forward");
   PowerJob job;
   job.options = options;
   job.options.split.seed = options.seed;
@@ -96,14 +104,18 @@ PowerJob prepare_power(Source& source, const PowerOptions& options, const std::f
   note_skipped(job.table.provenance(), job.messages);
   job.split =
       split_file.empty() ? make_split(job.table, job.options.split) : read_split(split_file, job.table);
-  job.scaler = Preprocessor::fit(job.table, job.split.train, true, true, options.bins);
+  TableCleaning cleaned = clean_table(job.table, job.split, options.cleaning, fitted_cleaning, job.messages);
+  job.training = std::move(cleaned.training);
+  job.cleaning = std::move(cleaned.cleaning);
+  job.cleaned = std::move(cleaned.report);
+  job.scaler = Preprocessor::fit(job.table, job.training, true, true, options.bins);
   for (const std::string& text : job.scaler.warnings()) job.messages.emplace_back(LogLevel::warning, text);
   job.options.network.features = job.scaler.features.outputs();
   job.messages.emplace_back(
       LogLevel::info,
       fmt::format("{}: {} rows, {} features, target {}; {} training, {} validation and {} test rows by {}",
                   source.name(), job.table.rows(), job.scaler.features.inputs(), job.target,
-                  job.split.train.size(), job.split.validation.size(), job.split.test.size(),
+                  job.training.size(), job.split.validation.size(), job.split.test.size(),
                   to_string(job.split.mode)));
   return job;
 }
@@ -117,7 +129,7 @@ PowerResult train_power(const PowerJob& job, TeamPool& pool, RunDirectory* run, 
   result.model.target = job.target;
   result.model.network = std::make_unique<PowerPredictor>(job.options.network, DType::f32, pool.device());
   {
-    PowerTask task(*result.model.network, power_rows(job.scaler, job.table, job.split.train),
+    PowerTask task(*result.model.network, power_rows(job.scaler, job.table, job.training),
                    power_rows(job.scaler, job.table, job.split.validation),
                    final_encoding(job.scaler.features), job.options.loss, job.options.huber_delta);
     StageOptions stage = job.options.training;
@@ -142,7 +154,7 @@ PowerResult train_power(const PowerJob& job, TeamPool& pool, RunDirectory* run, 
     result.training = trainer.results().front();
   }
   for (const auto& [name, rows] :
-       {std::pair{"train", &job.split.train}, std::pair{"validation", &job.split.validation},
+       {std::pair{"train", &job.training}, std::pair{"validation", &job.split.validation},
         std::pair{"test", &job.split.test}})
     if (!rows->empty()) result.parts.push_back(measure(job, result.model, pool, name, *rows));
   if (run != nullptr) {

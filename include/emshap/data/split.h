@@ -37,6 +37,9 @@ struct Split {
 /// missing cells.
 EMSHAP_API Split make_split(const Table& table, const SplitOptions& options);
 
+/// Number of each row's part: 0 training, 1 validation, 2 test, 3 for rows of none.
+EMSHAP_API std::vector<std::int32_t> parts_of(const Split& split, std::int64_t rows);
+
 /// A comment line with the data hash, then `row,part`: source rows from 0 (see Table::source_row), ascending,
 /// and train, validation or test. pandas reads it with comment="#".
 EMSHAP_API void write_split(const std::filesystem::path& path, const Split& split, const Table& table);

@@ -9,6 +9,7 @@
 
 #include "emshap/core/context.h"
 #include "emshap/core/progress.h"
+#include "emshap/data/cleaning.h"
 #include "emshap/data/source.h"
 #include "emshap/data/split.h"
 #include "emshap/models/energy_network.h"
@@ -29,6 +30,7 @@ EMSHAP_API const char* to_string(ProposalChoice choice);
 
 struct EmshapOptions {
   SplitOptions split;  ///< its seed is set from `seed`
+  CleaningOptions cleaning;
   FeatureSpaceOptions space;
   ProposalChoice proposal = ProposalChoice::gru;
   std::int64_t hidden = 0;      ///< H; 0: 64 (gru), 128 (mlp)
@@ -61,9 +63,11 @@ EMSHAP_API std::int64_t default_steps(std::int64_t training_rows);
 /// Data ready to be trained on.
 struct EmshapJob {
   EmshapOptions options;
-  Table table;
+  Table table;  ///< cleaned
   Split split;  ///< as in split.csv
-  /// Rows of the split that have at least one value.
+  Cleaning cleaning;
+  CleaningReport cleaned;
+  /// Rows of the split that have at least one value; of the training rows, those not dropped as outliers.
   std::vector<std::int64_t> train, validation, test;
   FeatureSpace space;
   /// What the user should know about the data: transform, ties, categories, dropped columns, skipped rows.
@@ -90,11 +94,13 @@ struct EmshapResult {
   EmshapGate gate;
 };
 
-/// Reads the source, splits it and fits the feature space on its training rows. With `split_file`, rows are
-/// split as that file says (the split of a power run in the same folder). Rows without any value are left out
-/// and reported. Throws DataError, IoError, ConfigError.
+/// Reads the source, splits it, cleans it and fits the feature space on its training rows. With
+/// `split_file`, rows are split as that file says (the split of a power run in the same folder); with
+/// `fitted_cleaning`, columns are cleaned as that file says, with which options.cleaning must agree. Rows
+/// without any value are left out and reported. Throws DataError, IoError, ConfigError.
 EMSHAP_API EmshapJob prepare_emshap(Source& source, const EmshapOptions& options,
-                                    const std::filesystem::path& split_file = {});
+                                    const std::filesystem::path& split_file = {},
+                                    const std::filesystem::path& fitted_cleaning = {});
 
 /// Trains both stages. With `run`, writes the files of EmshapFiles but ONNX, log and plots and lists them in
 /// the manifest, whose model entry keeps the status "training" until finish_emshap. With `resume`, continues

@@ -8,6 +8,7 @@
 
 #include "emshap/core/context.h"
 #include "emshap/core/progress.h"
+#include "emshap/data/cleaning.h"
 #include "emshap/data/metrics.h"
 #include "emshap/data/source.h"
 #include "emshap/data/split.h"
@@ -19,6 +20,7 @@ namespace emshap {
 
 struct PowerOptions {
   RowPolicy missing;
+  CleaningOptions cleaning;
   SplitOptions split;             ///< its seed is set from `seed`
   PowerPredictorOptions network;  ///< its number of features and its seed are set
   std::int64_t bins = 16;         ///< of the features' piecewise-linear encoding, 0 for none
@@ -36,8 +38,11 @@ struct PowerOptions {
 /// Data ready to be trained on.
 struct PowerJob {
   PowerOptions options;
-  Table table;
-  Split split;
+  Table table;                         ///< cleaned
+  Split split;                         ///< as in split.csv
+  std::vector<std::int64_t> training;  ///< training rows of the split without those dropped as outliers
+  Cleaning cleaning;
+  CleaningReport cleaned;
   Preprocessor scaler;
   std::string target;
   /// What the user should know about the data: dropped columns and rows, imputed cells.
@@ -59,15 +64,18 @@ struct PowerResult {
   std::vector<PowerPart> parts;
 };
 
-/// Reads the source, splits it and fits the scaling on its training rows. With `split_file`, rows are split
-/// as that file says. Throws DataError, IoError, ConfigError.
+/// Reads the source, splits it, cleans it and fits the scaling on its training rows. With `split_file`, rows
+/// are split as that file says; with `fitted_cleaning`, columns are cleaned as that file says, with which
+/// options.cleaning must agree. Throws DataError, IoError, ConfigError.
 EMSHAP_API PowerJob prepare_power(Source& source, const PowerOptions& options,
-                                  const std::filesystem::path& split_file = {});
+                                  const std::filesystem::path& split_file = {},
+                                  const std::filesystem::path& fitted_cleaning = {});
 
 /// Trains and measures. With `run`, writes config.toml (the text given), scaler.json, split.csv,
-/// background.npy, the checkpoint, history.csv, metrics.json and predictions.csv (test rows) and lists them
-/// in the manifest, whose model entry keeps the status "training" until finish_power. With `resume`,
-/// continues from the run's checkpoint; throws IoError when that belongs to other data or another network.
+/// background.npy, cleaning.json where something is cleaned, the checkpoint, history.csv, metrics.json and
+/// predictions.csv (test rows) and lists them in the manifest, whose model entry keeps the status "training"
+/// until finish_power. With `resume`, continues from the run's checkpoint; throws IoError when that belongs
+/// to other data or another network.
 EMSHAP_API PowerResult train_power(const PowerJob& job, TeamPool& pool, RunDirectory* run = nullptr,
                                    bool resume = false, const std::string& config_toml = {},
                                    ProgressSink& sink = null_sink(), const StopToken* stop = nullptr);
