@@ -29,6 +29,10 @@ struct StoreOptions {
   bool read_only = false;
   Repeated repeated = Repeated::first;
   double busy_seconds = 30;  ///< how long another writer is waited for
+  /// SQLite: every commit waits until the disk has it. If not, a power failure may take the last commits
+  /// away, rows and positions together; their messages are then read again where the topic still has them.
+  /// PostgreSQL: as the server is set.
+  bool sync = true;
 };
 
 /// Where the reading of a partition goes on, and what it has seen.
@@ -41,7 +45,11 @@ struct CommitResult {
   /// Partitions that another consumer has moved on (stored next offset differs from the first of the batch):
   /// nothing of the batch was written.
   std::map<std::int32_t, std::int64_t> conflicts;
-  std::int64_t stored = 0, quarantined = 0, repeated = 0, gaps = 0, missed = 0;  ///< missed: records in gaps
+  /// stored + repeated + those that cannot be stored (see commit()): the samples of the batch;
+  /// quarantined: its rejected messages and those that cannot be stored. With both policies the table of samples has grown by `stored`, the
+  /// quarantine by `quarantined + repeated`.
+  std::int64_t stored = 0, quarantined = 0, repeated = 0;
+  std::int64_t gaps = 0, missed = 0;  ///< missed: records in gaps
   bool written() const { return conflicts.empty(); }
 };
 
@@ -66,14 +74,19 @@ struct Quarantined {
   std::int64_t offset = 0, stored_at = 0;  ///< Unix seconds
 };
 
+/// Threads may share one, but wait for each other; one each is better. After an error it is of use again: a
+/// lost connection is made anew by the next call.
 class EMSHAP_API FeatureStore {
  public:
   virtual ~FeatureStore() = default;
 
   /// Writes all of the batch or, on a conflict, nothing. A partition without stored position begins where the
-  /// batch says. Throws IoError (environment) when the database cannot be written (full disk, lost
-  /// connection): nothing was written, and the call may be repeated. `fingerprint` is stored with the
-  /// (single) partition of a file.
+  /// batch says. Gaps that lead from the stored position to the first offset explain a jump; all are noted.
+  /// Samples whose node_id is no UTF-8 text or contains a zero byte go to quarantine (Reason::no_node).
+  /// Throws IoError (environment) when the database cannot be written (full disk, another writer does not
+  /// end, lost connection): nothing was written, and the call may be repeated. If the connection broke while
+  /// the commit was confirmed, the repeated call reports a conflict instead of writing twice. `fingerprint`
+  /// is stored with the (single) partition of a file.
   virtual CommitResult commit(const Batch& batch, const std::string& fingerprint = {}) = 0;
   /// Stored positions of a topic, by partition.
   virtual std::map<std::int32_t, Position> positions(const std::string& topic) = 0;
