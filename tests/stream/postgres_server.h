@@ -1,6 +1,7 @@
 #pragma once
 // A PostgreSQL server of its own for a test: a new cluster under /tmp, reached by a Unix socket, without
 // password. It ends with the test, also when the test is killed.
+#include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
 #include <signal.h>
@@ -8,7 +9,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <stdexcept>
@@ -124,7 +127,8 @@ class PostgresServer {
     if (uid_ != 0 && (setgroups(0, nullptr) != 0 || setgid(gid_) != 0 || setuid(uid_) != 0)) _exit(126);
     prctl(PR_SET_PDEATHSIG, SIGQUIT);
     if (getppid() != parent || chdir("/tmp") != 0) _exit(126);
-    if (std::freopen(log.c_str(), "a", stdout) == nullptr || dup2(1, 2) < 0) _exit(126);
+    const int out = open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
+    if (out < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0) _exit(126);
     execv(argv[0], argv.data());
     _exit(127);
   }

@@ -37,7 +37,7 @@ class StoreFolder {
 
 /// One server for all cases of a program; empty where there is none.
 inline PostgresServer* shared_postgres() {
-#if defined(EMSHAP_WITH_POSTGRESQL) && 0
+#if defined(EMSHAP_WITH_POSTGRESQL)
   static const std::unique_ptr<PostgresServer> server = PostgresServer::start();
   return server.get();
 #else
