@@ -7,11 +7,12 @@
 #include <fmt/format.h>
 
 #include "common/app.h"
+#include "data_location.h"
 #include "emshap/core/error.h"
-#include "emshap/data/csv.h"
 #include "emshap/data/split.h"
 #include "emshap/report/density_evaluation.h"
 #include "emshap/report/evaluation.h"
+#include "emshap/stream/open_source.h"
 #include "emshap/train/power_model.h"
 #include "evaluate_models.h"
 
@@ -22,7 +23,7 @@ using namespace emshap;
 using app::Parts;
 
 struct Options {
-  std::string run, power_onnx, emshap_onnx, data, target, group, split, out;
+  std::string run, power_onnx, emshap_onnx, data, where, target, group, split, out;
   std::string baseline;
   report::GateOptions gate;
   std::int64_t importance_rows = 2000;
@@ -70,16 +71,17 @@ Table read_table(const Options& o, const RunModel* entry, const app::MeasuredPow
         columns.features.push_back(name);
     }
   const std::string data = o.data.empty() ? entry->data_path : o.data;
-  if (!fs::exists(data) && o.data.empty())
+  if (!stream::may_be_there(data) && o.data.empty())
     throw IoError(
         fmt::format("{}: the data file {} of this run is not there; name it with --data", o.run, data));
+  const std::string where = app::chosen_rows(o.data, o.where, entry, columns);
   columns.group = o.group;
   if (entry != nullptr && o.group.empty())  // other data may lack the run's groups
     if (const auto noted = entry->notes.find("group"); noted != entry->notes.end()) {
-      const std::vector<std::string> names = csv_header(data);
+      const std::vector<std::string> names = stream::column_names(data);
       if (std::find(names.begin(), names.end(), noted->second) != names.end()) columns.group = noted->second;
     }
-  return read_csv(data, columns, {.target = MissingTarget::drop});
+  return read_all(*stream::open_source(data, columns, where), {.target = MissingTarget::drop});
 }
 
 Parts parts_of(const fs::path& split_file, const Table& table) {
@@ -164,7 +166,7 @@ void add_settings(app::Settings& s, Options& o) {
         "ONNX file of a power predictor, evaluated instead of the run's");
   s.add("model", "emshap-path", o.emshap_onnx,
         "ONNX file of an EmSHAP model, evaluated instead of the run's");
-  s.add("data", "data", o.data, "CSV file; that of the run when empty");
+  app::add_data_location(s, o.data, o.where, "CSV file or feature store; that of the run when empty");
   s.add("data", "target", o.target, "Column of actual values; the model's target when empty");
   s.add("data", "group", o.group,
         "Column whose rows belong together, for standard errors; that of the run when empty");

@@ -2,6 +2,7 @@
 #include <filesystem>
 
 #include "common/app.h"
+#include "data_location.h"
 #include "explain_task.h"
 
 namespace {
@@ -19,7 +20,8 @@ void add_settings(app::Settings& s, app::ExplainTask& o) {
   s.add("model", "class-name", o.models.class_name, "Class of a classifier whose score is explained");
   s.add("model", "features", o.models.columns,
         "Columns that an ONNX model takes, in its order, where neither it nor a density model names them");
-  s.add("data", "data", o.rows.data, "CSV file; that of the run when empty");
+  app::add_data_location(s, o.rows.data, o.rows.where,
+                         "CSV file or feature store; that of the run when empty");
   s.add("data", "rows", o.rows.rows,
         "Rows to explain, counted from 0 in the part or the data: 0:100 or 3,7,20:30; all when empty");
   s.add(
@@ -29,7 +31,8 @@ void add_settings(app::Settings& s, app::ExplainTask& o) {
   s.add("data", "split-file", o.rows.split_file, "split.csv that says which rows are test rows");
   s.add("data", "target", o.rows.target, "Column of actual values; the model's target when empty");
   s.add("data", "background", o.models.background,
-        "Rows of the training data (CSV or .npy) over which the model is averaged; the run's when empty");
+        "Rows of the training data (CSV, store or .npy) over which the model is averaged; the run's when "
+        "empty");
   s.add("values", "method", o.values.method,
         "How unknown features follow from known ones: emshap, gaussian, copula, independence, empirical",
         app::Check<std::string>(app::check_method));

@@ -5,8 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "data_location.h"
 #include "emshap/core/error.h"
-#include "emshap/data/csv.h"
 #include "emshap/data/npy.h"
 #include "emshap/data/split.h"
 #include "emshap/io/emshap_onnx.h"
@@ -15,6 +15,7 @@
 #include "emshap/io/power_onnx.h"
 #include "emshap/models/emshap_model.h"
 #include "emshap/report/evaluation.h"
+#include "emshap/stream/open_source.h"
 #include "emshap/train/checkpoint.h"
 #include "emshap/train/power_model_predictor.h"
 
@@ -23,11 +24,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// These columns of a file.
-Table read_columns(const std::string& file, const std::vector<std::string>& columns) {
+/// These columns of a file or store; of the rows that the run chose if `entry` is its entry.
+Table read_columns(const std::string& file, const std::vector<std::string>& columns,
+                   const RunModel* entry = nullptr) {
   ColumnSelection selection;
   selection.features = columns;
-  return read_csv(file, selection);
+  const std::string where = chosen_rows("", "", entry, selection);
+  return read_all(*stream::open_source(file, selection, where));
 }
 
 /// A network with its scaling, on rows whose columns may be in another order and more than it takes.
@@ -249,7 +252,7 @@ Tensor training_rows(const ExplainModels& models, bool background_given, Progres
   const RunDirectory& run = *models.run;
   const RunModel& entry = run.model(run.has(EmshapFiles::model) ? EmshapFiles::model : PowerFiles::model);
   try {
-    const Table table = read_columns(entry.data_path, models.columns);
+    const Table table = read_columns(entry.data_path, models.columns, &entry);
     if (table.provenance().data_hash == entry.data_hash) {
       const Split split = read_split(run.verified(EmshapFiles::split), table);
       return report::features_by_name(table, split.train, models.columns);

@@ -6,10 +6,11 @@
 
 #include <fmt/format.h>
 
+#include "data_location.h"
 #include "emshap/core/error.h"
-#include "emshap/data/csv.h"
 #include "emshap/data/split.h"
 #include "emshap/report/evaluation.h"
+#include "emshap/stream/open_source.h"
 #include "emshap/train/power_model.h"
 
 namespace emshap::app {
@@ -97,23 +98,25 @@ ExplainRows read_explain_rows(const RowChoice& choice, const ExplainModels& mode
   if (choice.data.empty() && entry == nullptr)
     throw ConfigError("there is no data to explain, expected --data FILE");
   const std::string file = choice.data.empty() ? entry->data_path : choice.data;
-  if (choice.data.empty() && !fs::exists(file))
+  if (choice.data.empty() && !stream::may_be_there(file))
     throw IoError(fmt::format("{}: the data file {} of this run is not there; name it with --data",
                               models.run->folder().string(), file));
-  const std::vector<std::string> header = csv_header(file);
+  const std::vector<std::string> header = stream::column_names(file);
   ColumnSelection selection;
   selection.features = models.columns;
   // As a feature, so that rows without it stay.
   const std::string target = choice.target.empty() ? models.target : choice.target;
-  const bool known = has(header, target) && !has(models.columns, target);
+  const bool known =
+      (has(header, target) || stream::is_extra_column(file, target)) && !has(models.columns, target);
   if (known) selection.features.push_back(target);
   if (!choice.target.empty() && !known)
     throw ConfigError(
         fmt::format("{} has no column {} to be the target, or it is one of the model's", file, target));
+  const std::string where = chosen_rows(choice.data, choice.where, entry, selection);
   recognise_columns(selection, header);
 
   ExplainRows out;
-  out.table = read_csv(file, selection);
+  out.table = read_all(*stream::open_source(file, selection, where));
   const bool of_run = entry != nullptr && out.table.provenance().data_hash == entry->data_hash;
   if (!choice.part.empty() && choice.part != "all") {
     out.part = choice.part;

@@ -13,7 +13,7 @@ namespace emshap::app {
 
 /// See the options of the same names.
 struct RowChoice {
-  std::string data, target, rows, part, split_file;
+  std::string data, where, target, rows, part, split_file;
 };
 
 struct ExplainRows {

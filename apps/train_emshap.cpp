@@ -8,7 +8,6 @@
 #include <fmt/format.h>
 
 #include "emshap/core/error.h"
-#include "emshap/data/csv.h"
 #include "emshap/data/npy.h"
 #include "emshap/io/emshap_onnx.h"
 #include "emshap/models/emshap_model.h"
@@ -227,11 +226,12 @@ void train_emshap_model(EmshapSettings& v, DataSettings data, const CleaningSett
     if (features.empty()) data.columns.exclude.push_back(target);
     data.columns.target.clear();
   }
-  CsvSource source(data.data, data.columns);
-  const EmshapJob job = prepare_emshap(source, v.options, split, cleaning.fitted);
+  const std::unique_ptr<Source> source = open_data(data);
+  const EmshapJob job = prepare_emshap(*source, v.options, split, cleaning.fitted);
   RunDirectory run = RunDirectory::prepare(folder, EmshapFiles::model, mode);
   if (begun) begun(run);
   run.edit(EmshapFiles::model).target = target;
+  note_rows(run.edit(EmshapFiles::model), data);
   session.log_to(run.path(EmshapFiles::log));
   ProgressSink& sink = session.sink();
 

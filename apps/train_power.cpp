@@ -9,7 +9,6 @@
 #include <fmt/format.h>
 
 #include "emshap/core/error.h"
-#include "emshap/data/csv.h"
 #include "emshap/io/power_onnx.h"
 #include "emshap/report/evaluation.h"
 #include "emshap/report/power_plots.h"
@@ -169,8 +168,8 @@ void train_power_model(PowerSettings& v, DataSettings& data, const CleaningSetti
 
   const fs::path split = existing_split(folder, other, mode);
   recognise_header(data, session.sink());
-  CsvSource source(data.data, data.columns);
-  const PowerJob job = prepare_power(source, v.options, split, cleaning.fitted);
+  const std::unique_ptr<Source> source = open_data(data);
+  const PowerJob job = prepare_power(*source, v.options, split, cleaning.fitted);
   RunDirectory run = RunDirectory::prepare(folder, PowerFiles::model, mode);
   if (begun) begun(run);
   session.log_to(run.path(PowerFiles::log));
@@ -179,6 +178,7 @@ void train_power_model(PowerSettings& v, DataSettings& data, const CleaningSetti
     sink.log(LogLevel::info,
              fmt::format("rows of one {} fall into several parts; --split group measures on unseen ones",
                          data.columns.group));
+  note_rows(run.edit(PowerFiles::model), data);
   if (!data.target_unit.empty()) run.edit(PowerFiles::model).notes["unit"] = data.target_unit;
 
   TeamPool pool(session.threads(), device);

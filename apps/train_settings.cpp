@@ -5,8 +5,9 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "data_location.h"
 #include "emshap/core/error.h"
-#include "emshap/data/csv.h"
+#include "emshap/stream/open_source.h"
 #include "emshap/train/power_model.h"
 #include "emshap/train/run_cleaning.h"
 
@@ -15,7 +16,7 @@ namespace emshap::app {
 namespace fs = std::filesystem;
 
 void add_data_settings(Settings& s, DataSettings& v, Target target) {
-  s.add("data", "data", v.data, "CSV file with a header line").required = true;
+  add_data_location(s, v.data, v.where, "CSV file with a header line, or a feature store").required = true;
   if (target == Target::required)
     s.add("data", "target", v.columns.target, "Column to predict").required = true;
   else
@@ -64,8 +65,16 @@ SplitOptions split_options(const DataSettings& v) {
   return o;
 }
 
+std::unique_ptr<Source> open_data(const DataSettings& v) {
+  return stream::open_source(v.data, v.columns, v.where);
+}
+
+void note_rows(RunModel& entry, const DataSettings& v) {
+  note_rows(entry, ChosenRows{v.where, v.columns.time, v.columns.node_id});
+}
+
 void recognise_header(DataSettings& v, ProgressSink& sink) {
-  const std::vector<std::string> row_names = recognise_columns(v.columns, csv_header(v.data));
+  const std::vector<std::string> row_names = recognise_columns(v.columns, stream::column_names(v.data));
   if (!row_names.empty())
     sink.log(LogLevel::info, fmt::format("no features, as they name rows: {}; --features says otherwise",
                                          fmt::join(row_names, ", ")));
@@ -88,7 +97,7 @@ RunMode run_mode(const RunSettings& v) {
 
 fs::path run_folder(const RunSettings& run, const DataSettings& data) {
   if (!run.out.empty()) return run.out;
-  std::string name = fs::path(data.data).stem().string();
+  std::string name = stream::data_name(data.data);
   if (!data.columns.target.empty()) name += "-" + data.columns.target;
   std::replace(name.begin(), name.end(), '/', '_');
   return fs::path("runs") / name;

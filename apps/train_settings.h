@@ -2,6 +2,7 @@
 // What the commands of emshap_train share: data, run folder.
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -15,7 +16,7 @@ namespace emshap::app {
 
 /// What the command line and the file set; texts are parsed once all is known.
 struct DataSettings {
-  std::string data, target_unit, split = "row";
+  std::string data, where, target_unit, split = "row";
   ColumnSelection columns;
   SplitOptions fractions;  ///< its mode is `split`
   std::int64_t background = 1000;
@@ -24,6 +25,10 @@ enum class Target : bool { optional, required };
 void add_data_settings(Settings& s, DataSettings& v, Target target);
 /// Throws ConfigError.
 SplitOptions split_options(const DataSettings& v);
+/// Opens the chosen rows of the data.
+std::unique_ptr<Source> open_data(const DataSettings& v);
+/// Notes in a run's entry which rows of its data were chosen; see chosen_rows().
+void note_rows(RunModel& entry, const DataSettings& v);
 /// Reads the header of the data: columns that name rows are taken as such. Throws ConfigError, IoError.
 void recognise_header(DataSettings& v, ProgressSink& sink);
 

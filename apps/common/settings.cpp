@@ -160,16 +160,16 @@ std::string Setting::value() const {
     for (const auto& v : values) out += (out.size() > 1 ? ", " : "") + text(v);
     return out + "]";
   };
-  return std::visit(
-      Overload{[](const bool* v) { return std::string(*v ? "true" : "false"); },
-               [](const std::int64_t* v) { return std::to_string(*v); },
-               [](const std::uint64_t* v) { return std::to_string(*v); },
-               [](const double* v) { return real_text(*v); }, [](const std::string* v) { return quoted(*v); },
-               [&](const std::vector<std::string>* v) { return list(*v, quoted); },
-               [&](const std::vector<std::int64_t>* v) {
-                 return list(*v, [](std::int64_t n) { return std::to_string(n); });
-               }},
-      target);
+  return std::visit(Overload{[](const bool* v) { return std::string(*v ? "true" : "false"); },
+                             [](const std::int64_t* v) { return std::to_string(*v); },
+                             [](const std::uint64_t* v) { return std::to_string(*v); },
+                             [](const double* v) { return real_text(*v); },
+                             [&](const std::string* v) { return quoted(saved_as ? saved_as(*v) : *v); },
+                             [&](const std::vector<std::string>* v) { return list(*v, quoted); },
+                             [&](const std::vector<std::int64_t>* v) {
+                               return list(*v, [](std::int64_t n) { return std::to_string(n); });
+                             }},
+                    target);
 }
 
 Setting& Settings::add_setting(Setting setting) {

@@ -29,7 +29,9 @@ struct Setting {
   std::string help;
   SettingTarget target;
   std::function<std::string()> check;
-  bool saved = true;      ///< written to the effective configuration
+  bool saved = true;  ///< written to the effective configuration
+  std::function<std::string(const std::string&)>
+      saved_as{};         ///< what is written instead of a text with secrets
   bool required = false;  ///< an error when neither file nor command line gives it
   bool given = false;
   CLI::Option* option = nullptr;

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -92,7 +93,9 @@ std::vector<std::string> read_header(CsvScanner& scanner, Hash64& hash) {
 
 struct CsvSource::Impl {
   Impl(std::string name, ByteReader reader, const ColumnSelection& selection, const CsvOptions& options)
-      : scanner(std::move(name), std::move(reader), options), chunk_bytes(options.chunk_bytes) {
+      : scanner(std::move(name), std::move(reader), options),
+        chunk_bytes(options.chunk_bytes),
+        rows(options.rows) {
     for (const std::string& token : options.missing) {
       missing.insert(token);
       missing_first[static_cast<unsigned char>(token.empty() ? 0 : token[0])] = true;
@@ -106,6 +109,38 @@ struct CsvSource::Impl {
       column_of[static_cast<std::size_t>(plan.source_index[i])] = static_cast<int>(i);
     provenance.source = scanner.name();
     time_forms.assign(schema.size(), TimeForm::unknown);
+    if (!rows.keep) return;
+    test_time = index_of(names, rows.time);
+    test_node = index_of(names, rows.node_id);
+  }
+
+  /// Where a column that rows are chosen by stands; -1 for none.
+  std::ptrdiff_t index_of(const std::vector<std::string>& names, const std::string& name) const {
+    if (name.empty()) return -1;
+    const auto found = std::find(names.begin(), names.end(), name);
+    if (found == names.end())
+      throw DataError(fmt::format("{}: no column '{}' to choose rows by{}", scanner.name(), name,
+                                  suggest_name(name, names)));
+    return found - names.begin();
+  }
+
+  bool kept() {
+    std::int64_t time = 0;
+    std::string_view node;
+    if (test_time >= 0) {
+      const std::string_view text = cells[static_cast<std::size_t>(test_time)].text;
+      if (is_missing(text)) return false;
+      if (!parse_time(text, test_form, time))
+        fail({rows.time, ColumnType::i64, ColumnRole::time}, text,
+             fmt::format("is not a time, expected {}", describe(test_form)));
+      if (test_form != TimeForm::integer) time = time / 1'000'000 - (time % 1'000'000 < 0 ? 1 : 0);
+    }
+    if (test_node >= 0) {
+      const CsvCell& cell = cells[static_cast<std::size_t>(test_node)];
+      if (!cell.quoted && is_missing(cell.text)) return false;
+      node = cell.text;
+    }
+    return rows.keep(time, node);
   }
 
   bool is_missing(std::string_view text) const {
@@ -160,7 +195,7 @@ struct CsvSource::Impl {
     chunk.first_row = provenance.rows_read;
     std::vector<Column>& columns = chunk.table.columns();
     const std::int64_t stop = scanner.bytes() + static_cast<std::int64_t>(chunk_bytes);
-    while (scanner.bytes() < stop) {
+    while (scanner.bytes() < stop || chunk.lines.empty()) {
       if (!scanner.next(cells)) {
         finish();
         break;
@@ -168,6 +203,7 @@ struct CsvSource::Impl {
       if (cells.size() != width)
         throw DataError(fmt::format("{} line {}: the row has {} cells, expected {} as in the header",
                                     scanner.name(), scanner.line(), cells.size(), width));
+      if (rows.keep && !kept()) continue;
       for (std::size_t i = 0; i < width; ++i) {
         hash.text(cells[i].text);
         const int to = column_of[i];
@@ -193,6 +229,9 @@ struct CsvSource::Impl {
   };
   CsvScanner scanner;
   std::size_t chunk_bytes;
+  CsvRowTest rows;
+  std::ptrdiff_t test_time = -1, test_node = -1;
+  TimeForm test_form = TimeForm::unknown;
   std::unordered_set<std::string, TextHash, std::equal_to<>> missing;
   bool missing_first[256] = {};
   Hash64 hash;

@@ -10,10 +10,12 @@
 // unparsable or infinite number or one beyond float32, a row with too few or too many cells, an open quote at
 // the end, a NUL byte, a repeated or empty column name, no header.
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "emshap/core/export.h"
@@ -21,10 +23,20 @@
 
 namespace emshap {
 
+/// Which rows of a file are read, by time and host; the others are as if they were not there: they have no
+/// number and do not count for the hash. A row whose time or host is missing, where it is looked at, is left
+/// out.
+struct CsvRowTest {
+  std::string time, node_id;  ///< columns; empty: not looked at
+  /// Unix seconds (fractions cut off; integers as they are) and host, 0 and "" where they are not looked at.
+  std::function<bool(std::int64_t time, std::string_view node_id)> keep;
+};
+
 struct CsvOptions {
   char delimiter = ',';
   std::vector<std::string> missing{"", "NA", "NaN", "nan", "null", "NULL", "-"};
   std::size_t chunk_bytes = 1 << 20;  ///< text parsed at once
+  CsvRowTest rows{};                  ///< without `keep`: all rows
 };
 
 /// Fills `buffer` with up to `capacity` bytes and returns how many; 0 at the end.
