@@ -145,6 +145,12 @@ void Checks::reject(std::int32_t partition, std::int64_t offset, Reason reason, 
                             .bytes = std::string(bytes)});
 }
 
+void check_limits(const Acceptance& acceptance) {
+  if (acceptance.most_bytes < 1 || acceptance.most_bytes > std::numeric_limits<int>::max())
+    throw ConfigError(fmt::format("a message may have at most {} bytes, expected 1 to {}",
+                                  acceptance.most_bytes, std::numeric_limits<int>::max()));
+}
+
 std::uint32_t measured(const Sample& sample) {
   std::uint32_t bits = std::isnan(sample.power_consumption) ? 0 : target_bit;
   for (std::size_t m = 0; m < metric_count; ++m)

@@ -42,6 +42,8 @@ class Checks {
   Presence presence_;
 };
 
+/// Throws ConfigError for a size of messages that is not possible.
+void check_limits(const Acceptance& acceptance);
 /// `present` of a sample in which NaN means absent.
 std::uint32_t measured(const Sample& sample);
 bool valid_utf8(std::string_view text);

@@ -6,7 +6,6 @@
 #include <google/protobuf/stubs/logging.h>
 
 #include <cmath>
-#include <limits>
 #include <utility>
 
 #include "emshap/core/error.h"
@@ -65,9 +64,7 @@ struct Decoder::Impl {
 };
 
 Decoder::Decoder(Acceptance acceptance) {
-  if (acceptance.most_bytes < 1 || acceptance.most_bytes > std::numeric_limits<int>::max())
-    throw ConfigError(fmt::format("a message may have at most {} bytes, expected 1 to {}",
-                                  acceptance.most_bytes, std::numeric_limits<int>::max()));
+  check_limits(acceptance);
   impl_ = std::make_unique<Impl>(std::move(acceptance));
 }
 Decoder::~Decoder() = default;

@@ -21,10 +21,11 @@ namespace emshap::stream {
 
 enum class RecordFormat : std::uint8_t {
   automatic,  ///< by the ending of the name
-  csv,        ///< one record a line; the header names time, node_id, power_consumption, metrics, others
-  jsonl,      ///< one JSON object a line
-  protobuf,   ///< each FeatureVector after its length as a varint, as protobuf's writeDelimitedTo does
-  batch,      ///< one FeatureVectorBatch, or several one after another
+  csv,    ///< one record a line (no line ends in quotes); the header names time, node_id, power_consumption,
+          ///< metrics, others
+  jsonl,  ///< one JSON object a line
+  protobuf,  ///< each FeatureVector after its length as a varint, as protobuf's writeDelimitedTo does
+  batch,     ///< one FeatureVectorBatch, or several one after another
 };
 /// Parses "auto", "csv", "jsonl", "protobuf" or "batch". Throws ConfigError.
 EMSHAP_API RecordFormat parse_record_format(const std::string& text);
@@ -37,7 +38,7 @@ struct RecordOptions {
   RecordFormat format = RecordFormat::automatic;
   Acceptance acceptance;
   char delimiter = ',';                  ///< of CSV
-  bool last_line = false;                ///< take the last line of a CSV file though its line end is missing
+  bool last_line = false;                ///< take the last line of a text file though its line end is missing
   std::int64_t batch_bytes = 16 << 20;   ///< a batch ends when its records have this many bytes
   std::size_t buffer_bytes = 256 << 10;  ///< read at once; grows up to one record
 };
