@@ -71,7 +71,7 @@ class PostgresEngine final : public StoreEngine {
  private:
   bool connect();
   void open();
-  bool has_tables();
+  bool has_table(const char* name);
   bool copy(const std::string& sql, std::string_view topic, std::span<const Sample* const> samples);
   const char* doing() const { return writes_ ? "write" : "read"; }
 
@@ -98,28 +98,27 @@ bool PostgresEngine::connect() {
   return true;
 }
 
-bool PostgresEngine::has_tables() {
+/// Asks the catalog: to_regclass may remember what was before another program made the tables.
+bool PostgresEngine::has_table(const char* name) {
   bool found = false;
-  run("SELECT to_regclass('store_info') IS NOT NULL OR to_regclass('samples') IS NOT NULL", {},
-      [&](const StoreRow& row) { return found = row.text(0) == std::string_view("\1", 1), true; });
+  const StoreValue values[] = {std::string_view(name)};
+  run("SELECT count(*) FROM pg_catalog.pg_class WHERE relname = $1 AND pg_catalog.pg_table_is_visible(oid)",
+      values, [&](const StoreRow& row) { return found = row.integer(0) > 0, true; });
   return found;
 }
 
 void PostgresEngine::open() {
   try {
-    if (!has_tables()) {
+    if (!has_table("store_info") && !has_table("samples")) {
       if (options_.read_only || !options_.create)
         throw IoError(fmt::format("store {}: there is no store in this database", location()));
       begin(true);
       // Two programs may open an empty database at once: the second one waits.
       run(fmt::format("SELECT pg_advisory_xact_lock({})", sqlite_application_id), {}, {});
-      if (!has_tables()) create_schema(*this, Dialect::postgres);
+      if (!has_table("store_info")) create_schema(*this, Dialect::postgres);
       commit();
     }
-    bool store = false;
-    run("SELECT to_regclass('store_info') IS NOT NULL", {},
-        [&](const StoreRow& row) { return store = row.text(0) == std::string_view("\1", 1), true; });
-    if (!store)
+    if (!has_table("store_info"))
       throw IoError(
           fmt::format("store {}: the database has a table \"samples\" of something else", location()));
     check_schema(*this);
