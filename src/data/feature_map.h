@@ -2,6 +2,7 @@
 // The steps of a feature space's pipeline as functions of single values, without the pipeline's buffers.
 #include "emshap/core/random.h"
 #include "emshap/data/feature_space.h"
+#include "emshap/data/step_clip.h"
 #include "emshap/data/step_quantile.h"
 #include "emshap/data/steps.h"
 #include "math/philox.h"
@@ -15,10 +16,15 @@ class FeatureMap {
   explicit FeatureMap(const Pipeline& pipeline)
       : drop_(pipeline.find<DropConstant>()),
         scaler_(pipeline.find<StandardScaler>()),
-        quantile_(pipeline.find<QuantileNormal>()) {}
+        quantile_(pipeline.find<QuantileNormal>()),
+        clip_(pipeline.find<Clip>()) {}
   /// Input column of each feature.
   const std::vector<std::int64_t>& kept() const { return drop_->kept(); }
   const DropConstant& drop() const { return *drop_; }
+  /// The raw value within its bounds. Edges of its tile may lie beyond them: the other functions do not clip.
+  double clipped(std::size_t t, double x) const {
+    return clip_ == nullptr ? x : clip_->apply(static_cast<std::size_t>(kept()[t]), x);
+  }
   double forward(std::size_t t, double x) const {
     return quantile_ != nullptr ? quantile_->transform(t, x)
                                 : (x - scaler_->means()[t]) / scaler_->scales()[t];
@@ -34,6 +40,7 @@ class FeatureMap {
   const DropConstant* drop_;
   const StandardScaler* scaler_;
   const QuantileNormal* quantile_;
+  const Clip* clip_;
 };
 
 /// Edges of the tile of a raw value of a tied or categorical column, in raw units.

@@ -10,6 +10,7 @@
 #include "data/feature_map.h"
 #include "emshap/core/error.h"
 #include "emshap/data/graph_writer.h"
+#include "emshap/data/step_clip.h"
 
 namespace emshap {
 
@@ -145,6 +146,7 @@ void convert(const Pipeline& pipeline, const std::vector<FeatureColumn>& columns
       const auto f = static_cast<std::int64_t>(t);
       double value = in(r, map.kept()[t]);
       if (!std::isfinite(value) && !(std::isnan(value) && column.may_be_missing)) bad_value(column, r, value);
+      value = map.clipped(t, value);
       const bool present = !std::isnan(value);
       seen(r, f, present ? 1 : 0);
       std::int32_t category = -1;
@@ -196,13 +198,16 @@ void FeatureSpace::to_model_dequantised(ConstTensorView raw, const RandomKey& ke
 }
 
 double FeatureSpace::to_model(std::int64_t t, double raw) const {
-  return FeatureMap(pipeline_).forward(static_cast<std::size_t>(t), raw);
+  const FeatureMap map(pipeline_);
+  const auto i = static_cast<std::size_t>(t);
+  return map.forward(i, map.clipped(i, raw));
 }
 
 Tile FeatureSpace::tile(std::int64_t t, double raw) const {
   const auto i = static_cast<std::size_t>(t);
   const FeatureColumn& column = columns_[i];
   const FeatureMap map(pipeline_);
+  raw = map.clipped(i, raw);
   if (column.kind == FeatureKind::continuous) {
     const double at = map.forward(i, raw);
     return {at, at, -std::log(map.slope(i, raw) * column.sd)};
@@ -247,6 +252,34 @@ std::int64_t FeatureSpace::to_raw(ConstTensorView x, TensorView raw) const {
     }
   }
   return clamped;
+}
+
+void FeatureSpace::clip_inputs(std::span<const double> low, std::span<const double> high) {
+  pipeline_.clip_inputs(low, high);
+}
+
+float FeatureSpace::clipped(std::int64_t input, float raw) const {
+  const Clip* clip = pipeline_.find<Clip>();
+  if (clip == nullptr) return raw;
+  return static_cast<float>(clip->apply(static_cast<std::size_t>(input), static_cast<double>(raw)));
+}
+
+Tensor FeatureSpace::clipped(ConstTensorView raw) const {
+  check("raw", raw, raw.rows(), inputs());
+  if (raw.dtype() != DType::f32)
+    throw DTypeError(fmt::format("feature space: raw holds {}, expected f32", to_string(raw.dtype())));
+  Tensor out({raw.rows(), inputs()});
+  for (std::int64_t r = 0; r < raw.rows(); ++r)
+    for (std::int64_t c = 0; c < inputs(); ++c)
+      out.ptr<float>()[r * inputs() + c] = clipped(c, raw.ptr<float>()[r * raw.row_stride() + c]);
+  return out;
+}
+
+GraphValue FeatureSpace::clip_onnx(GraphWriter& graph, const GraphValue& raw) const {
+  const Clip* clip = pipeline_.find<Clip>();
+  if (clip == nullptr) return raw;
+  const GraphWriter::Scope scope(graph, "clip_raw");
+  return graph.cast(clip->to_onnx(graph, graph.cast(raw, GraphType::f64)), GraphType::f32);
 }
 
 GraphValue FeatureSpace::to_onnx(GraphWriter& graph, const GraphValue& raw) const {

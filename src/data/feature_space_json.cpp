@@ -4,6 +4,7 @@
 #include "data/column_values.h"
 #include "data/json_read.h"
 #include "emshap/data/feature_space.h"
+#include "emshap/data/step_clip.h"
 #include "emshap/data/step_quantile.h"
 #include "emshap/data/steps.h"
 
@@ -85,7 +86,8 @@ FeatureSpace FeatureSpace::from_json(const std::string& text) {
   s.chosen_ = transform_from(json);
   s.pipeline_ = Pipeline::from_json(member(json, "pipeline").dump());
   const bool quantile = s.chosen_ == FeatureTransform::quantile;
-  if (s.pipeline_.size() != 2 || s.pipeline_.find<DropConstant>() == nullptr ||
+  const std::size_t steps = s.pipeline_.find<Clip>() != nullptr ? 3 : 2;
+  if (s.pipeline_.size() != steps || s.pipeline_.find<DropConstant>() == nullptr ||
       (quantile ? s.pipeline_.find<QuantileNormal>() == nullptr
                 : s.pipeline_.find<StandardScaler>() == nullptr))
     throw IoError(

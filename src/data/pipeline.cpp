@@ -8,6 +8,7 @@
 #include "emshap/core/error.h"
 #include "emshap/data/graph_writer.h"
 #include "emshap/data/hash.h"
+#include "emshap/data/step_clip.h"
 
 namespace emshap {
 namespace {
@@ -77,6 +78,14 @@ void Pipeline::add(std::string name, std::unique_ptr<Step> step) {
     if (entry.first == name) throw ConfigError(fmt::format("pipeline: two steps are named '{}'", name));
   if (steps_.empty() && input_names_.empty()) input_names_ = step->input_names();
   steps_.emplace_back(std::move(name), std::move(step));
+}
+
+void Pipeline::clip_inputs(std::span<const double> low, std::span<const double> high) {
+  auto clip = std::make_unique<Clip>(low, high);
+  clip->begin_fit(input_names_);
+  if (clip->open()) return;
+  add("clip", std::move(clip));
+  std::rotate(steps_.begin(), steps_.end() - 1, steps_.end());
 }
 
 const std::vector<std::string>& Pipeline::output_names() const {

@@ -1,8 +1,11 @@
 // Reading fitted steps back from JSON.
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include "data/json_read.h"
 #include "emshap/data/pipeline.h"
+#include "emshap/data/step_clip.h"
 #include "emshap/data/step_quantile.h"
 #include "emshap/data/steps.h"
 
@@ -11,8 +14,25 @@ namespace {
 
 using namespace json_read;
 
+/// null stands for no bound.
+std::unique_ptr<Step> read_clip(const Json& json) {
+  auto low = value<Numbers>(json, "low"), high = value<Numbers>(json, "high");
+  for (double& bound : low)
+    if (std::isnan(bound)) bound = -std::numeric_limits<double>::infinity();
+  for (double& bound : high)
+    if (std::isnan(bound)) bound = std::numeric_limits<double>::infinity();
+  try {
+    auto step = std::make_unique<Clip>(low, high);
+    step->begin_fit(value<Names>(json, "names"));
+    return step;
+  } catch (const ConfigError& e) {
+    throw IoError(e.what());
+  }
+}
+
 std::unique_ptr<Step> read_step(const Json& json) {
   const auto type = value<std::string>(json, "type");
+  if (type == "clip") return read_clip(json);
   if (type == "drop_constant")
     return DropConstant::from_state(value<Names>(json, "names"), value<Names>(json, "dropped_names"),
                                     value<Numbers>(json, "dropped_values"));
@@ -29,10 +49,11 @@ std::unique_ptr<Step> read_step(const Json& json) {
     return QuantileNormal::from_state(value<Names>(json, "names"), value<Counts>(json, "counts"),
                                       value<Numbers>(json, "x"), value<Numbers>(json, "z"),
                                       value<Numbers>(json, "low"), value<Numbers>(json, "high"));
-  throw IoError(fmt::format(
-      "step type '{}' is not known, expected drop_constant, mean_impute, standard_scaler, piecewise_linear "
-      "or quantile_normal",
-      type));
+  throw IoError(
+      fmt::format("step type '{}' is not known, expected clip, drop_constant, mean_impute, standard_scaler, "
+                  "piecewise_linear "
+                  "or quantile_normal",
+                  type));
 }
 
 }  // namespace

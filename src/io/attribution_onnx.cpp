@@ -99,7 +99,8 @@ std::string attribution_onnx(TeamPool& pool, const AttributionSettings& settings
   // False for NaN and for infinity; x - x is NaN there and 0 elsewhere.
   const GraphValue present = graph.op(
       "LessOrEqual", {graph.op("Abs", {x}), graph.scalar(std::numeric_limits<float>::max())}, {}, "present");
-  const GraphValue raw = graph.op("Where", {present, x, graph.scalar(0.f)}, {}, "raw");
+  const GraphValue raw =
+      graph.op("Where", {present, settings.emshap.space.clip_onnx(graph, x), graph.scalar(0.f)}, {}, "raw");
   const GraphValue poison =
       graph.op("ReduceSum", {graph.op("Sub", {x, x}), graph.integers({1})}, {}, "poison");
   AttributionWriter writer(graph, settings, explainer.phi0());

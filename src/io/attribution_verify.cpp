@@ -55,7 +55,8 @@ AttributionOutputs attribution_outputs(TeamPool& pool, const AttributionSettings
       drawn_values("emshap", settings.emshap.space, *settings.emshap.model, settings.f, settings.draws);
   Explainer explainer(*values, settings.f, settings.players, settings.background, {}, pool);
   explainer.use_coalitions(settings.coalitions);
-  Attributions found = explainer.explain(pool, {.raw = x, .numbers = {}});
+  const Tensor raw = settings.emshap.space.clipped(x);
+  Attributions found = explainer.explain(pool, {.raw = raw, .numbers = {}});
   AttributionOutputs out;
   out.phi = std::move(found.phi);
   out.standard_error = std::move(found.standard_error);

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "emshap/core/error.h"
+#include "emshap/data/step_clip.h"
 #include "emshap/data/step_quantile.h"
 #include "emshap/data/steps.h"
 
@@ -122,7 +123,9 @@ GraphValue write_to_raw(GraphWriter& graph, const FeatureSpace& space, const Gra
   GraphValue x = graph.cast(model, GraphType::f64);
   const Pipeline& pipeline = space.pipeline();
   for (std::size_t i = pipeline.size(); i-- > 0;) {
-    if (dynamic_cast<const DropConstant*>(&pipeline.step(i)) != nullptr) continue;
+    if (dynamic_cast<const DropConstant*>(&pipeline.step(i)) != nullptr ||
+        dynamic_cast<const Clip*>(&pipeline.step(i)) != nullptr)
+      continue;
     if (const auto* quantile = dynamic_cast<const QuantileNormal*>(&pipeline.step(i))) {
       x = write_inverse_quantile(graph, *quantile, x);
     } else if (const auto* scaler = dynamic_cast<const StandardScaler*>(&pipeline.step(i))) {

@@ -82,7 +82,7 @@ Tensor raw_mean(const FeatureSpace& space, ConstTensorView x, const Tensor& know
         continue;
       }
       const std::int64_t i = r * features + t;
-      out = known.ptr<float>()[i] > 0 ? x.ptr<float>()[r * x.row_stride() + c]
+      out = known.ptr<float>()[i] > 0 ? space.clipped(c, x.ptr<float>()[r * x.row_stride() + c])
                                       : static_cast<float>(space.to_raw(t, mean.ptr<float>()[i]));
       ++t;
     }

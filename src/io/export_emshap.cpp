@@ -67,7 +67,7 @@ KnownValues write_known(GraphBuilder& graph, const FittedEmshap& fitted, Inputs&
   // False for NaN and for infinity.
   const GraphValue present = graph.op(
       "LessOrEqual", {graph.op("Abs", {x}), graph.scalar(std::numeric_limits<float>::max())}, {}, "present");
-  inputs.raw = graph.op("Where", {present, x, graph.scalar(0.f)}, {}, "raw");
+  inputs.raw = graph.op("Where", {present, space.clip_onnx(graph, x), graph.scalar(0.f)}, {}, "raw");
   inputs.known_raw =
       graph.op("And", {present, graph.op("Greater", {mask, graph.scalar(.5f)})}, {}, "known_raw");
   {

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "emshap/data/step_clip.h"
 #include "emshap/data/steps.h"
 #include "emshap/layers/activation.h"
 #include "emshap/ops/activation.h"
@@ -59,12 +60,14 @@ bool usual_steps(const Pipeline& pipeline) {
   for (std::size_t i = 0; i < pipeline.size(); ++i) {
     const Step& s = pipeline.step(i);
     const bool known = dynamic_cast<const DropConstant*>(&s) || dynamic_cast<const MeanImpute*>(&s) ||
-                       dynamic_cast<const StandardScaler*>(&s) || dynamic_cast<const PiecewiseLinear*>(&s);
+                       dynamic_cast<const StandardScaler*>(&s) || dynamic_cast<const PiecewiseLinear*>(&s) ||
+                       (i == 0 && dynamic_cast<const Clip*>(&s));
     if (!known) return false;
   }
   return pipeline.find<DropConstant>() != nullptr && pipeline.find<StandardScaler>() != nullptr &&
          pipeline.size() == 2u + (pipeline.find<MeanImpute>() != nullptr ? 1 : 0) +
-                                (pipeline.find<PiecewiseLinear>() != nullptr ? 1 : 0);
+                                (pipeline.find<PiecewiseLinear>() != nullptr ? 1 : 0) +
+                                (pipeline.find<Clip>() != nullptr ? 1 : 0);
 }
 
 }  // namespace
@@ -83,6 +86,11 @@ std::optional<PowerTables> PowerTables::make(const PowerModel& model) {
     out.shift_ = target->means()[0];
   }
   out.column_ = pipeline.find<DropConstant>()->kept();
+  if (const auto* clip = pipeline.find<Clip>())
+    for (const std::int64_t c : out.column_) {
+      out.low_.push_back(static_cast<float>(clip->low()[static_cast<std::size_t>(c)]));
+      out.high_.push_back(static_cast<float>(clip->high()[static_cast<std::size_t>(c)]));
+    }
   const StandardScaler& scaler = *pipeline.find<StandardScaler>();
   const auto* bins = pipeline.find<PiecewiseLinear>();
   const std::size_t features = out.column_.size();
@@ -169,6 +177,10 @@ void PowerTables::find(ConstTensorView raw, const std::int64_t* features, std::i
     std::int32_t below[tile_rows];  // how many pieces begin at or before the value
     const std::int64_t rows = raw.rows();
     for (std::int64_t r = 0; r < rows; ++r) at[r] = x[r * raw.row_stride()];
+    if (!low_.empty()) {
+      const float low = low_[t], high = high_[t];
+      for (std::int64_t r = 0; r < rows; ++r) at[r] = at[r] < low ? low : at[r] > high ? high : at[r];
+    }
     if (pieces <= 64) {  // comparing with all of them goes many values at a time
       std::fill_n(below, rows, first);
       for (std::int32_t k = 0; k < pieces; ++k)

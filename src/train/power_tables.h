@@ -39,6 +39,7 @@ class PowerTables {
   std::int64_t widest() const;
 
   std::vector<std::int64_t> column_;  // of each feature: its raw column
+  std::vector<float> low_, high_;     // of each feature: bounds of its raw values; empty: none
   std::vector<std::int32_t> first_;   // (features + 1): its first line
   std::vector<std::int32_t> knots_;   // (features + 1): its first entry of at_
   std::vector<float> at_;             // where pieces begin, ascending; a feature has one piece more

@@ -69,6 +69,13 @@ class EMSHAP_API FeatureSpace {
   static FeatureSpace fit(const Table& table, std::span<const std::int64_t> train,
                           std::span<const std::int64_t> validation, const FeatureSpaceOptions& options);
 
+  /// Raw values are clipped from here on, wherever they come in; bounds of the inputs, see
+  /// Pipeline::clip_inputs. Throws ConfigError.
+  void clip_inputs(std::span<const double> low, std::span<const double> high);
+  /// raw (n, inputs) f32 within the bounds, if there are any.
+  Tensor clipped(ConstTensorView raw) const;
+  float clipped(std::int64_t input, float raw) const;
+
   const FeatureSpaceOptions& options() const { return options_; }
   FeatureTransform transform() const { return chosen_; }  ///< standardise or quantile
   /// Raw columns in and model features out (constant columns are left out).
@@ -102,7 +109,10 @@ class EMSHAP_API FeatureSpace {
   /// NumericalError for NaN.
   std::int64_t to_raw(ConstTensorView x, TensorView raw) const;
 
-  GraphValue to_onnx(GraphWriter& graph, const GraphValue& raw) const;  ///< exact values, NaN kept
+  /// Exact values from raw ones (n, inputs) f32, clipped or not; NaN kept.
+  GraphValue to_onnx(GraphWriter& graph, const GraphValue& raw) const;
+  /// The raw values (n, inputs) f32 within the bounds, if there are any.
+  GraphValue clip_onnx(GraphWriter& graph, const GraphValue& raw) const;
   std::string to_json() const;
   static FeatureSpace from_json(const std::string& text);  ///< throws IoError
   std::string hash() const;

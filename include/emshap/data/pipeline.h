@@ -28,6 +28,9 @@ class EMSHAP_API Pipeline {
 
   /// Throws ConfigError for a name used twice.
   void add(std::string name, std::unique_ptr<Step> step);
+  /// Puts a step "clip" (step_clip.h) in front of a fitted pipeline, with these bounds of its inputs; nothing
+  /// where all are infinite. On rows within the bounds it was fitted right. Throws ConfigError.
+  void clip_inputs(std::span<const double> low, std::span<const double> high);
   std::size_t size() const { return steps_.size(); }
   /// The pipeline of the first `count` steps.
   Pipeline first(std::size_t count) const;
