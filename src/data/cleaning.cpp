@@ -53,7 +53,32 @@ void check_inputs(const Table& table, const std::vector<std::string>& expected) 
       table.provenance().source, names.size(), expected.size(), i + 1, shown(names), shown(expected)));
 }
 
+bool looks_at_other_rows(const CleaningOptions& o) {
+  return o.fill == FillMissing::forward || !o.lags.empty() || o.rolling > 0;
+}
+
 }  // namespace
+
+void Cleaning::name_order(const Table& table) {
+  const bool along = looks_at_other_rows(options_);
+  const Column* time = along || options_.calendar ? table.only(ColumnRole::time) : nullptr;
+  const Column* node = along ? cleaning::node_column(table) : nullptr;
+  time_ = time == nullptr ? "" : time->name();
+  node_ = node == nullptr ? "" : node->name();
+}
+
+void Cleaning::check_order(const Table& table) const {
+  const auto lacks = [&](const char* what, const std::string& name, const char* why) {
+    throw DataError(fmt::format("{}: there is no column of {}, expected one as '{}' in training: {}",
+                                table.provenance().source, what, name, why));
+  };
+  if (!time_.empty() && table.only(ColumnRole::time) == nullptr)
+    lacks(
+        "times", time_,
+        looks_at_other_rows(options_) ? "features are taken from the rows before" : "the calendar needs it");
+  if (!node_.empty() && cleaning::node_column(table) == nullptr)
+    lacks("nodes", node_, "features are taken from the rows of the same node before");
+}
 
 bool CleaningOptions::any() const {
   return fill != FillMissing::keep || outliers != Outliers::off || calendar || !lags.empty() ||
@@ -72,6 +97,12 @@ const std::vector<std::string>& Cleaning::input_names() const {
 const std::vector<std::string>& Cleaning::output_names() const {
   return outputs_;
 }
+const std::string& Cleaning::time_column() const {
+  return time_;
+}
+const std::string& Cleaning::node_column() const {
+  return node_;
+}
 const std::vector<std::string>& Cleaning::metric_of_output() const {
   return metrics_;
 }
@@ -89,6 +120,7 @@ Table Cleaning::apply(const Table& table, std::span<const std::int32_t> part, Cl
   if (report != nullptr) *report = {};
   if (empty()) return table;
   check_inputs(table, inputs_);
+  check_order(table);
 
   std::vector<ColumnSpec> schema;
   for (const std::string& name : outputs_) schema.push_back({name, ColumnType::f32, ColumnRole::feature});
@@ -97,7 +129,7 @@ Table Cleaning::apply(const Table& table, std::span<const std::int32_t> part, Cl
   Table out(schema);
   out.provenance() = table.provenance();
 
-  const bool along = options_.fill == FillMissing::forward || !options_.lags.empty() || options_.rolling > 0;
+  const bool along = looks_at_other_rows(options_);
   const cleaning::Series series = along ? cleaning::series_of(table, part) : cleaning::Series{};
   const auto columns = table.with_role(ColumnRole::feature);
   for (std::size_t i = 0; i < columns.size(); ++i) {

@@ -54,6 +54,7 @@ Cleaning Cleaning::fit(const CleaningOptions& options, const Table& table,
   c.options_ = options;
   c.inputs_ = table.feature_names();
   c.name_outputs(table.provenance().source);
+  c.name_order(table);
   std::set<std::string> names(c.inputs_.begin(), c.inputs_.end());
   for (std::size_t i = c.inputs_.size(); i < c.outputs_.size(); ++i) {
     const bool taken = !names.insert(c.outputs_[i]).second || table.find(c.outputs_[i]) != nullptr;

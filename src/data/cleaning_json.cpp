@@ -40,6 +40,8 @@ Cleaning Cleaning::from_json(const std::string& text) {
     c.options_.rolling = value<std::int64_t>(json, "rolling");
     c.options_.derive_from = value<Names>(json, "derive_from");
     c.options_.products = value<Names>(json, "products");
+    c.time_ = value<std::string>(json, "time_column");
+    c.node_ = value<std::string>(json, "node_column");
     c.inputs_ = value<Names>(json, "inputs");
     c.name_outputs("the cleaning file");
   } catch (const ConfigError& e) {

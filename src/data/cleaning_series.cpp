@@ -15,8 +15,7 @@ constexpr float none = std::numeric_limits<float>::quiet_NaN();
 
 /// A number for each row's node; rows without a node get one each.
 std::vector<std::int64_t> nodes_of(const Table& table) {
-  const Column* column = table.only(ColumnRole::node_id);
-  if (column == nullptr) column = table.only(ColumnRole::group);
+  const Column* column = node_column(table);
   if (column == nullptr) return {};
   std::vector<std::int64_t> nodes(static_cast<std::size_t>(table.rows()));
   std::unordered_map<std::string_view, std::int64_t> number;
@@ -35,6 +34,11 @@ std::size_t at(std::int64_t row) {
 }
 
 }  // namespace
+
+const Column* node_column(const Table& table) {
+  const Column* node = table.only(ColumnRole::node_id);
+  return node != nullptr ? node : table.only(ColumnRole::group);
+}
 
 Series series_of(const Table& table, std::span<const std::int32_t> part) {
   const std::vector<std::int64_t> nodes = nodes_of(table);

@@ -18,6 +18,8 @@ struct Series {
     return std::span(rows).subspan(begins[i], begins[i + 1] - begins[i]);
   }
 };
+/// What says which rows belong to one node: the node id, else the group, else null.
+const Column* node_column(const Table& table);
 /// `part` is empty or has one entry a row.
 Series series_of(const Table& table, std::span<const std::int32_t> part);
 

@@ -79,6 +79,8 @@ std::string Cleaning::hash() const {
   hash.word(static_cast<std::uint64_t>(options_.rolling));
   names(options_.derive_from);
   names(options_.products);
+  hash.text(time_);
+  hash.text(node_);
   names(inputs_);
   names(outputs_);
   hash.numbers(mean_);
@@ -94,12 +96,13 @@ std::string Cleaning::to_json() const {
       "{{\"format\": \"emshap cleaning\", \"version\": 1,\n"
       " \"fill_missing\": {}, \"outliers\": {}, \"iqr_factor\": {}, \"calendar\": {},\n"
       " \"lags\": {}, \"rolling\": {}, \"derive_from\": {}, \"products\": {},\n"
+      " \"time_column\": {}, \"node_column\": {},\n"
       " \"inputs\": {},\n \"low\": {},\n \"high\": {},\n \"means\": {},\n"
       " \"outputs\": {},\n \"metrics\": {},\n"
       " \"hash\": {}}}\n",
       quote(to_string(o.fill)), quote(to_string(o.outliers)), number(o.iqr_factor), o.calendar, list(o.lags),
-      o.rolling, list(o.derive_from), list(o.products), list(inputs_), list(input_low_), list(input_high_),
-      list(mean_), list(outputs_), list(metrics_), quote(hash()));
+      o.rolling, list(o.derive_from), list(o.products), quote(time_), quote(node_), list(inputs_),
+      list(input_low_), list(input_high_), list(mean_), list(outputs_), list(metrics_), quote(hash()));
 }
 
 }  // namespace emshap

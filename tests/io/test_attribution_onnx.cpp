@@ -8,6 +8,7 @@
 
 #include "emshap/core/error.h"
 #include "emshap/io/onnx_run.h"
+#include "io/clip_support.h"
 #include "io/foreign_models.h"
 #include "io/sample_attribution.h"
 
@@ -57,6 +58,28 @@ TEST_CASE("the attribution graph gives what the library gives") {
         TeamPool pool;
         CHECK(io::verify_attribution(pool, file_of(sample), sample.settings(), sample.rows(2)) < 1e-5);
       }
+}
+
+TEST_CASE("rows beyond the bounds are explained as rows at the bounds") {
+  for (const bool own : {true, false}) {
+    CAPTURE(own);
+    test::SampleAttribution sample(small());
+    const Tensor x = sample.rows(6);
+    const test::Bounds bounds(sample.rows(100));
+    const Tensor at = bounds.clipped(x);
+    REQUIRE_FALSE(test::same_bits(x, at));
+    sample.emshap.fitted.space.clip_inputs(bounds.low, bounds.high);
+    if (own) sample.preprocessor.features.clip_inputs(bounds.low, bounds.high);  // else f does not clip
+    TeamPool pool;
+    const io::OnnxModel file = file_of(sample);
+    CHECK(io::verify_attribution(pool, file, sample.settings(), x) < 1e-5);
+    const auto a = io::run_onnx(file, {{"x", x}}), b = io::run_onnx(file, {{"x", at}});
+    for (const auto& [name, values] : a) CHECK(test::same_bits(values, b.at(name)));
+    const io::AttributionOutputs outside = io::attribution_outputs(pool, sample.settings(), x),
+                                 inside = io::attribution_outputs(pool, sample.settings(), at);
+    for (std::int64_t i = 0; i < inside.phi.elements(); ++i)
+      CHECK(outside.phi.ptr<double>()[i] == inside.phi.ptr<double>()[i]);
+  }
 }
 
 TEST_CASE("every strategy, with its standard errors, and groups as players") {

@@ -10,6 +10,7 @@
 #include "emshap/core/atomic_file.h"
 #include "emshap/core/error.h"
 #include "emshap/io/onnx_run.h"
+#include "io/clip_support.h"
 #include "io/sample_emshap.h"
 #include "io/sample_predictor.h"
 
@@ -110,6 +111,40 @@ TEST_CASE("a model of every kind is verified, and reads back with the same weigh
     check_same(a.mixture, b.mixture);
     check_same(a.categorical, b.categorical);
     check_same(a.conditional_mean, b.conditional_mean);
+  }
+}
+
+TEST_CASE("values beyond the bounds count as the bounds, missing ones stay missing") {
+  for (const test::SampleOptions& options : every_kind()) {
+    CAPTURE(options.proposal);
+    CAPTURE(to_string(options.transform));
+    test::SampleEmshap sample(options);
+    const test::Bounds bounds(sample.rows(100));
+    const Tensor mask = sample.masks(40);
+    Tensor x = sample.rows(40);
+    x.ptr<float>()[2] = std::numeric_limits<float>::infinity();  // is missing, not the bound
+    x.ptr<float>()[sample.columns() + 2] = std::numeric_limits<float>::quiet_NaN();
+    Tensor at = bounds.clipped(x);
+    at.ptr<float>()[2] = x.ptr<float>()[2];
+    REQUIRE_FALSE(test::same_bits(x, at));
+    Context ctx;
+    const io::EmshapOutputs free = io::emshap_outputs(ctx, sample.fitted, at, mask);
+    sample.fitted.space.clip_inputs(bounds.low, bounds.high);
+    const io::OnnxModel file = io::OnnxModel::parse(io::emshap_onnx(sample.fitted, info), "sample");
+    CHECK(io::verify_emshap(file, sample.fitted, x) < 1e-5);
+    const FittedEmshap read = io::load_emshap_onnx(file);
+    for (const FittedEmshap* model : {static_cast<const FittedEmshap*>(&sample.fitted), &read}) {
+      const io::EmshapOutputs out = io::emshap_outputs(ctx, *model, x, mask);
+      check_same(out.energy, free.energy);
+      check_same(out.mixture, free.mixture);
+      check_same(out.conditional_mean, free.conditional_mean);
+    }
+    const auto a = io::run_onnx(file, {{"x", x}, {"mask", mask}}),
+               b = io::run_onnx(file, {{"x", at}, {"mask", mask}});
+    for (const auto& [name, values] : a) {
+      CAPTURE(name);
+      CHECK(test::same_bits(values, b.at(name)));
+    }
   }
 }
 

@@ -8,6 +8,8 @@
 
 #include "emshap/core/atomic_file.h"
 #include "emshap/core/error.h"
+#include "emshap/io/onnx_run.h"
+#include "io/clip_support.h"
 #include "io/sample_predictor.h"
 
 using namespace emshap;
@@ -185,4 +187,27 @@ TEST_CASE("a file cut at 50 places is refused") {
     CHECK_THROWS_WITH_AS(io::load_power_predictor(path), doctest::Contains(path.c_str()), IoError);
   }
   fs::remove(path);
+}
+
+TEST_CASE("values beyond the bounds count as the bounds, in the library, the file and what is read from it") {
+  for (const bool missing : {false, true}) {
+    test::SamplePredictor sample(small, missing);
+    const Tensor x = sample.rows(60);
+    const test::Bounds bounds(x);
+    const Tensor at = bounds.clipped(x);
+    REQUIRE_FALSE(test::same_bits(x, at));
+    Context ctx;
+    Tensor free({60, 1}), a({60, 1}), b({60, 1});
+    io::predict_power(ctx, sample.preprocessor, sample.predictor, at, free);
+    sample.preprocessor.features.clip_inputs(bounds.low, bounds.high);
+    io::predict_power(ctx, sample.preprocessor, sample.predictor, x, a);
+    CHECK(test::same_bits(a, free));
+    const io::OnnxModel file = io::OnnxModel::parse(bytes_of(sample), "p.onnx");
+    CHECK(io::verify_power_predictor(file, sample.preprocessor, sample.predictor, x) < 1e-6);
+    io::load_power_predictor(file).predict(ctx, x, b);
+    io::load_power_predictor(file).predict(ctx, at, a);
+    CHECK(test::same_bits(a, b));
+    CHECK(test::same_bits(io::run_onnx(file, {{"x", x}}).at("power"),
+                          io::run_onnx(file, {{"x", at}}).at("power")));
+  }
 }

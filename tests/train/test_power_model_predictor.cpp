@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -155,6 +156,38 @@ TEST_SUITE("power model predictor") {
     m.predict(pool, far, want);
     f.predict(ctx, far, got);
     check_close("y", to_doubles(got), to_doubles(want), {2e-4, 2e-3});
+  }
+
+  TEST_CASE("values beyond bounds are clipped as the model clips them") {
+    const Tensor raw = rows_of(1, true);
+    constexpr double infinite = std::numeric_limits<double>::infinity();
+    const std::vector<double> low{-.5, 1e6 - 1, 0, -infinite, .5, -infinite},
+        high{.7, 1e6 + 2, 1, infinite, infinite, .001};
+    for (const std::int64_t bins : {0, 16}) {
+      PowerModel m = model_of(table_of(raw), {.hidden = {16}}, bins);
+      const PowerModelPredictor free(m);
+      m.scaler.features.clip_inputs(low, high);
+      const PowerModelPredictor f(m);
+      TeamPool pool(1);
+      Context ctx;
+      Tensor at({N, D}), want({N, 1}), got({N, 1}), y({N, 1}), same({N / 5, D});
+      for (std::int64_t i = 0; i < N * D; ++i) {
+        const auto c = static_cast<std::size_t>(i % D);
+        const float x = raw.ptr<float>()[i];
+        at.ptr<float>()[i] =
+            std::isnan(x) ? x : std::clamp(x, static_cast<float>(low[c]), static_cast<float>(high[c]));
+        if (i < N / 5 * D) same.ptr<float>()[i] = 0;
+      }
+      m.predict(pool, raw, want);
+      m.predict(pool, at, got);
+      CHECK(numbers(got) == numbers(want));
+      free.predict(ctx, at, y);
+      f.predict(ctx, raw, got);
+      CHECK(numbers(got) == numbers(y));
+      check_close("y", to_doubles(got), to_doubles(want), {2e-5, 2e-3});
+      f.predict_groups(ctx, raw, 5, same, got);
+      check_close("y", to_doubles(got), to_doubles(want), {2e-5, 2e-3});
+    }
   }
 
   TEST_CASE("what is no number is refused, and what has other columns") {

@@ -82,6 +82,10 @@ class EMSHAP_API Cleaning {
   /// Raw features that apply() expects, and features of its result; equal without derived features.
   const std::vector<std::string>& input_names() const;
   const std::vector<std::string>& output_names() const;
+  /// Columns of times and of nodes that the order of rows and the calendar were taken from when this was
+  /// fitted; empty where there was none or nothing looks at other rows or the time.
+  const std::string& time_column() const;
+  const std::string& node_column() const;
   /// For each output the metric it stands for: itself, the metric of a lag or rolling value, "time" for the
   /// calendar; a product is its own.
   const std::vector<std::string>& metric_of_output() const;
@@ -95,7 +99,8 @@ class EMSHAP_API Cleaning {
   /// The same rows with the features replaced, before the other columns; those, source rows and provenance
   /// are kept. `part[r]`: part of the split of row r, empty: all rows are one part. A lag or rolling value
   /// without enough rows before is missing, a product of a missing value too. Throws DataError for features
-  /// other than input_names() or a product that overflows, ShapeError for `part` of another size.
+  /// other than input_names(), a table without times or nodes where the fit had them, or a product that
+  /// overflows, ShapeError for `part` of another size.
   Table apply(const Table& table, std::span<const std::int32_t> part = {},
               CleaningReport* report = nullptr) const;
   /// The rows of `rows` that Outliers::drop keeps; all of them otherwise.
@@ -109,8 +114,11 @@ class EMSHAP_API Cleaning {
  private:
   void name_outputs(const std::string& source);  // from options and inputs, with bounds that clip nothing
   void set_output_bounds();
+  void name_order(const Table& table);
+  void check_order(const Table& table) const;
   CleaningOptions options_;
   std::vector<std::string> inputs_, outputs_, metrics_;
+  std::string time_, node_;
   std::vector<double> low_, high_;                     // of outputs
   std::vector<double> mean_, input_low_, input_high_;  // of inputs
 };
