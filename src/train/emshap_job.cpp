@@ -136,6 +136,7 @@ EmshapJob prepare_emshap(Source& source, const EmshapOptions& options,
     throw DataError(
         fmt::format("{}: none of the {} training rows has a value", source.name(), job.split.train.size()));
   job.space = FeatureSpace::fit(job.table, job.train, job.validation, options.space);
+  if (!job.cleaning.empty()) job.space.clip_inputs(job.cleaning.low(), job.cleaning.high());
   empty += drop_unusable(job, "training", job.train);
   empty += drop_unusable(job, "validation", job.validation);
   empty += drop_unusable(job, "test", job.test);

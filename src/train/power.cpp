@@ -109,6 +109,7 @@ PowerJob prepare_power(Source& source, const PowerOptions& options, const std::f
   job.cleaning = std::move(cleaned.cleaning);
   job.cleaned = std::move(cleaned.report);
   job.scaler = Preprocessor::fit(job.table, job.training, true, true, options.bins);
+  if (!job.cleaning.empty()) job.scaler.features.clip_inputs(job.cleaning.low(), job.cleaning.high());
   for (const std::string& text : job.scaler.warnings()) job.messages.emplace_back(LogLevel::warning, text);
   job.options.network.features = job.scaler.features.outputs();
   job.messages.emplace_back(
