@@ -66,7 +66,7 @@ TEST_SUITE("record reader") {
   TEST_CASE("the same samples from every format, in pieces and batches of any size") {
     const auto samples = some_samples(33);
     for (const RecordFormat format : formats) {
-      CAPTURE(to_string(format));
+      CAPTURE(std::string(to_string(format)));
       const Text text = write(samples, format);
       std::string fingerprint;
       for (const std::size_t piece : {std::size_t{1}, std::size_t{7}, std::size_t{1} << 20})
@@ -93,7 +93,7 @@ TEST_SUITE("record reader") {
   TEST_CASE("cut at every byte: whole records, then a tail that is read when the rest is there") {
     const auto samples = some_samples(3);
     for (const RecordFormat format : formats) {
-      CAPTURE(to_string(format));
+      CAPTURE(std::string(to_string(format)));
       const Text text = write(samples, format);
       const std::string whole = [&] {
         const auto reader = reader_of(text.bytes, format);
@@ -140,7 +140,7 @@ TEST_SUITE("record reader") {
   TEST_CASE("going on where a store is; a changed or shorter file is noticed") {
     const auto samples = some_samples(10);
     for (const RecordFormat format : formats) {
-      CAPTURE(to_string(format));
+      CAPTURE(std::string(to_string(format)));
       const Text text = write(samples, format);
       const auto first = reader_of(text.bytes, format);
       Batch batch;
@@ -180,7 +180,7 @@ TEST_SUITE("record reader") {
     samples[1].node_id = std::string(3000, 'n');
     for (const RecordFormat format : formats)
       for (const std::size_t piece : {std::size_t{3}, std::size_t{1} << 20}) {
-        CAPTURE(to_string(format));
+        CAPTURE(std::string(to_string(format)));
         const Text text = write(samples, format);
         RecordOptions options;
         options.acceptance.most_bytes = 2000;
