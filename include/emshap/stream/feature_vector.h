@@ -34,11 +34,14 @@ struct Presence {
 /// Decodes and checks messages one after another; keeps its buffers. Not for several threads at once.
 class EMSHAP_API Decoder {
  public:
+  /// Throws ConfigError for a `most_bytes` that is not possible. While a decoder exists protobuf logs
+  /// nothing.
   explicit Decoder(Acceptance acceptance);
   ~Decoder();
   Decoder(Decoder&&) noexcept;
 
-  /// Appends to batch.samples or batch.rejected (never throws for bad bytes). `now`: Unix seconds. Unknown
+  /// Appends to batch.samples or batch.rejected, there with the first reason in the order of docs/formats.md
+  /// (never throws for bad bytes). `now`: Unix seconds. Unknown
   /// fields are ignored. partition and offset are those of the record.
   void decode(std::string_view bytes, std::int32_t partition, std::int64_t offset, std::int64_t now,
               Batch& batch);
@@ -55,7 +58,8 @@ class EMSHAP_API Decoder {
 /// out zeros.
 EMSHAP_API std::vector<std::string> perhaps_zero(const Presence& presence);
 
-/// The message of a sample, deterministic; appends to `out`. NaN metrics are left out.
+/// The message of a sample, deterministic; appends to `out`. NaN metrics are left out. Throws DataError for a
+/// node_id that is not UTF-8 and an `extra` that is no JSON object of numbers.
 EMSHAP_API void encode(const Sample& sample, std::string& out);
 
 }  // namespace emshap::stream

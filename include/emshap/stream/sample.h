@@ -30,10 +30,10 @@ struct Sample {
 
 /// Why a message is not among the samples. The names (to_string) are part of the store's format.
 enum class Reason : std::uint8_t {
-  not_a_message,   ///< does not parse
+  not_a_message,   ///< does not parse, or names in `extra` are unusable
   no_time,         ///< time absent, zero or negative
   future_time,     ///< later than now plus the tolerance
-  no_node,         ///< node_id empty
+  no_node,         ///< node_id empty, longer than 255 bytes or with control characters
   unknown_node,    ///< not in the list of nodes
   not_finite,      ///< NaN or infinite value
   negative_value,  ///< below zero where that is impossible (all but temperatures)
