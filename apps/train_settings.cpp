@@ -51,8 +51,7 @@ void add_cleaning_settings(Settings& s, CleaningSettings& v) {
   s.add("cleaning", "rolling", o.rolling,
         "Rows of a rolling mean and standard deviation of the node, e.g. 5; 0: none",
         Check<std::int64_t>([](const std::int64_t& rows) {
-          return rows == 0 || (rows >= 2 && rows <= 100000) ? std::string()
-                                                            : std::string("0, or 2 to 100000");
+          return rows == 0 || (rows >= 2 && rows <= 10000) ? std::string() : std::string("0, or 2 to 10000");
         }));
   s.add("cleaning", "derive-from", o.derive_from, "Features with lags and rolling values; all when empty");
   s.add("cleaning", "products", o.products, "Features that are products of others, e.g. cpu_util*frequency");

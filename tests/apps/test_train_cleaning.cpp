@@ -182,6 +182,7 @@ TEST_CASE("train with cleaning: dropped rows are counted, and what does not go t
   check_refused(w.power("other", {{"--lags", "1"}}), "split by time or group");
   check_refused(w.power("other", {{"--rolling", "5"}}), "split by time or group");
   check_refused(w.power("other", {{"--rolling", "1"}}), "expected 0, or 2 to 10000");
+  check_refused(w.power("other", {{"--rolling", "10001"}}), "expected 0, or 2 to 10000");
   check_refused(w.power("other", {{"--lags", "0"}}), "numbers of 1 or more");
   check_refused(w.power("other", {{"--outliers", "cut"}}), "one of off, clip, drop");
   check_refused(w.power("other", {{"--missing", "drop", "--fill-missing", "forward"}}),
