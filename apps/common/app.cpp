@@ -105,11 +105,15 @@ int App::run(int argc, char** argv) {
   try {
     CLI::App cli(description_, name_);
     cli.set_version_flag("--version", fmt::format("{} {} ({})", name_, version(), build_configuration()));
-    const bool nested = !(commands_.size() == 1 && commands_.front().name.empty());
-    if (nested) cli.require_subcommand(1);
+    const bool lone =
+        std::any_of(commands_.begin(), commands_.end(), [](const Command& c) { return c.name.empty(); });
+    cli.require_subcommand(lone ? 0 : 1, 1);
     std::vector<CLI::App*> parsers;
+    const auto chosen = [&](std::size_t i) {
+      return commands_[i].name.empty() ? cli.get_subcommands().empty() : parsers[i]->parsed();
+    };
     for (Command& c : commands_) {
-      CLI::App* parser = nested ? cli.add_subcommand(c.name, c.description) : &cli;
+      CLI::App* parser = c.name.empty() ? &cli : cli.add_subcommand(c.name, c.description);
       parser->footer("\nExamples:\n" + c.examples);
       add_common_settings(c.settings, common_);
       c.settings.bind(*parser);
@@ -122,7 +126,7 @@ int App::run(int argc, char** argv) {
     } catch (const CLI::ParseError& e) {
       std::string text = e.what();
       for (std::size_t i = 0; i < parsers.size(); ++i) {
-        if (nested && !parsers[i]->parsed()) continue;
+        if (!chosen(i)) continue;
         for (const std::string& word : parsers[i]->remaining()) {
           const std::string name = word.substr(0, word.find('='));
           const std::string like = closest(name, commands_[i].settings.option_names());
@@ -133,7 +137,12 @@ int App::run(int argc, char** argv) {
     }
     for (std::size_t i = 0; i < commands_.size(); ++i) {
       Command& c = commands_[i];
-      if (nested && !parsers[i]->parsed()) continue;
+      if (!chosen(i)) {
+        const std::string lost = c.name.empty() ? c.settings.first_given() : "";
+        if (!lost.empty())
+          throw ConfigError(fmt::format("{} stands before the subcommand; its options come after it", lost));
+        continue;
+      }
       c.settings.apply_command_line();
       std::string file = common_.config;
       if (file.empty() && c.default_config) file = c.default_config();

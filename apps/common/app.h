@@ -56,7 +56,7 @@ class Session {
 };
 
 struct Command {
-  std::string name;  ///< "" for an app without subcommands
+  std::string name;  ///< "" for what runs without a subcommand
   std::string description;
   std::string examples;  ///< shown after --help
   Settings settings;     ///< of the command; the app adds the common ones

@@ -68,7 +68,8 @@ void assign(const Setting& s, const std::vector<std::string>& words) {
                [&](std::vector<std::string>* v) {
                  v->clear();
                  for (const auto& word : words)
-                   for (auto& part : split_commas(word)) v->push_back(std::move(part));
+                   for (auto& part : s.whole ? std::vector{word} : split_commas(word))
+                     v->push_back(std::move(part));
                },
                [&](std::vector<std::int64_t>* v) {
                  v->clear();
@@ -114,6 +115,25 @@ void assign(const Setting& s, const std::string& where, const toml::node& node) 
           [&](std::vector<std::string>* v) { list_from_node(where, node, "a list of texts", *v); },
           [&](std::vector<std::int64_t>* v) { list_from_node(where, node, "a list of whole numbers", *v); }},
       s.target);
+}
+
+/// "key=value" for a value, and for all values of a table: dots in a key may be written with or without
+/// quotes.
+void flatten(const std::string& where, const std::string& key, const toml::node& node,
+             std::vector<std::string>& out) {
+  if (const toml::table* table = node.as_table()) {
+    for (const auto& [name, value] : *table) flatten(where, key + "." + std::string(name.str()), value, out);
+  } else if (node.is_string()) {
+    out.push_back(key + "=" + *node.value<std::string>());
+  } else if (node.is_integer()) {
+    out.push_back(fmt::format("{}={}", key, *node.value<std::int64_t>()));
+  } else if (node.is_boolean()) {
+    out.push_back(fmt::format("{}={}", key, *node.value<bool>()));
+  } else if (node.is_floating_point()) {
+    out.push_back(fmt::format("{}={}", key, *node.value<double>()));
+  } else {
+    throw ConfigError(fmt::format("{}: the value of {} is not a text, a number, true or false", where, key));
+  }
 }
 
 std::string quoted(const std::string& text) {
@@ -220,6 +240,10 @@ void Settings::apply_file(const std::string& path) {
   }
   std::set<std::string> sections;
   for (const Setting& s : settings_) sections.insert(s.section);
+  for (const Rest& rest : rest_) {
+    sections.insert(rest.section);
+    rest.entries->clear();
+  }
   for (const auto& [name, node] : root) {
     const std::string section(name.str());
     const auto line = node.source().begin.line;
@@ -242,6 +266,12 @@ void Settings::apply_file(const std::string& path) {
         return s.section == section && s.key() == key;
       });
       const auto value_line = value.source().begin.line;
+      const auto rest = std::find_if(rest_.begin(), rest_.end(),
+                                     [&](const Rest& candidate) { return candidate.section == section; });
+      if (found == settings_.end() && rest != rest_.end()) {
+        flatten(fmt::format("{}: line {}", path, value_line), key, value, *rest->entries);
+        continue;
+      }
       if (found == settings_.end()) {
         std::vector<std::string> known;
         for (const Setting& s : settings_)
@@ -286,6 +316,12 @@ std::string Settings::toml() const {
     out += fmt::format("{}[{}]\n", out.empty() ? "" : "\n", section);
     for (const Setting& s : settings_)
       if (s.saved && s.section == section) out += fmt::format("{} = {}\n", s.key(), s.value());
+    for (const Rest& rest : rest_)
+      if (rest.section == section)
+        for (const std::string& entry : *rest.entries) {
+          const std::size_t equals = entry.find('=');
+          out += fmt::format("{} = {}\n", quoted(entry.substr(0, equals)), quoted(entry.substr(equals + 1)));
+        }
   }
   return out;
 }
@@ -294,6 +330,12 @@ std::vector<std::string> Settings::option_names() const {
   std::vector<std::string> names;
   for (const Setting& s : settings_) names.push_back("--" + s.name);
   return names;
+}
+
+std::string Settings::first_given() const {
+  for (const Setting& s : settings_)
+    if (s.option != nullptr && s.option->count() > 0) return "--" + s.name;
+  return {};
 }
 
 Check<std::int64_t> at_least(std::int64_t low) {

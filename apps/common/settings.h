@@ -34,6 +34,7 @@ struct Setting {
       saved_as{};         ///< what is written instead of a text with secrets
   bool required = false;  ///< an error when neither file nor command line gives it
   bool given = false;
+  bool whole = false;  ///< of a list: words of the command line are not cut at commas, `--name` is repeated
   CLI::Option* option = nullptr;
 
   std::string key() const;    ///< "batch_size"
@@ -51,6 +52,12 @@ class Settings {
     return add_setting({name, section, help, SettingTarget(&value), bound});
   }
 
+  /// Keys of this table that are no setting are taken, as "key=value", instead of refused; "a.b" and a.b are
+  /// the same key.
+  void add_rest(const std::string& section, std::vector<std::string>& entries) {
+    rest_.push_back({section, &entries});
+  }
+
   /// Adds the options to the command line; values are taken over by apply_command_line() after parsing.
   void bind(CLI::App& cli);
   void apply_command_line();
@@ -65,10 +72,17 @@ class Settings {
   std::string toml() const;
   /// All option names, "--batch-size".
   std::vector<std::string> option_names() const;
+  /// The first option that stands on the command line; empty for none.
+  std::string first_given() const;
 
  private:
+  struct Rest {
+    std::string section;
+    std::vector<std::string>* entries;
+  };
   Setting& add_setting(Setting setting);
   std::deque<Setting> settings_;
+  std::vector<Rest> rest_;
 };
 
 Check<std::int64_t> at_least(std::int64_t low);

@@ -1,0 +1,151 @@
+// The loop over a file: one partition, whose position carries a fingerprint of what was read.
+#include <cstdio>
+
+#include <fmt/format.h>
+
+#include "emshap/core/error.h"
+#include "ingest_shared.h"
+
+namespace emshap::stream {
+namespace {
+
+std::unique_ptr<RecordReader> open_input(const std::filesystem::path& file, const std::string& name,
+                                         RecordOptions records) {
+  if (file != "-") return open_records(file, records);
+  if (records.format == RecordFormat::automatic)
+    throw ConfigError("standard input has no ending that tells its format; give --format");
+  return open_records(
+      name,
+      [](char* to, std::size_t size) {
+        const std::size_t got = std::fread(to, 1, size, stdin);
+        if (got == 0 && std::ferror(stdin) != 0) throw IoError("standard input cannot be read");
+        return got;
+      },
+      records);
+}
+
+std::int64_t bytes_of(const Batch& batch) {
+  std::int64_t bytes = batch.records() * static_cast<std::int64_t>(sizeof(Sample));
+  for (const Rejected& r : batch.rejected) bytes += static_cast<std::int64_t>(r.bytes.size());
+  return bytes;
+}
+
+class FileIngest {
+ public:
+  FileIngest(FeatureStore& store, RecordReader& reader, const IngestOptions& options, IngestReport& report,
+             ProgressSink& sink, const StopToken& stop)
+      : reader_(reader),
+        options_(options),
+        report_(report),
+        sink_(sink),
+        stop_(stop),
+        writer_(store, {options.ahead_bytes, options.store_seconds, options.store_name}, stop) {}
+
+  void run() {
+    try {
+      read();
+      finish();
+    } catch (...) {
+      add(report_, writer_.take(), sink_);
+      report_.seconds = seconds_since(start_);
+      throw;
+    }
+  }
+
+ private:
+  void read() {
+    while (report_.ended.empty()) {
+      Parcel parcel = writer_.blank(report_.topic);
+      std::int64_t most = options_.batch_records;
+      if (options_.messages > 0) most = std::min(most, options_.messages - report_.received);
+      const std::int64_t before = reader_.bytes();
+      bool more = false;
+      try {
+        more = reader_.next(most, unix_seconds(), parcel.batch);
+      } catch (...) {
+        finish();  // what was before is good
+        throw;
+      }
+      if (!more) {
+        report_.ended = "end of the file";
+        break;
+      }
+      report_.received += parcel.batch.records();
+      report_.bytes += reader_.bytes() - before;
+      parcel.generations.assign(parcel.batch.ranges.size(), writer_.generation(0));
+      parcel.fingerprint = reader_.fingerprint();
+      parcel.bytes = bytes_of(parcel.batch);
+      while (!writer_.push(parcel, std::chrono::milliseconds(1000))) sink_.progress(progress_of(report_, 0));
+      take_written();
+      sink_.progress(progress_of(report_, options_.messages));
+      if (stop_.stop_requested())
+        report_.ended = "stopped";
+      else if (options_.messages > 0 && report_.received >= options_.messages)
+        report_.ended = fmt::format("{} messages", options_.messages);
+      else if (options_.for_seconds > 0 && seconds_since(start_) >= options_.for_seconds)
+        report_.ended = "time is over";
+    }
+    if (const auto tail = reader_.tail())
+      sink_.log(
+          LogLevel::warning,
+          fmt::format("{}: the last {} bytes, from byte {} on, are no whole record ({}); they are read when "
+                      "the rest is there",
+                      reader_.name(), tail->bytes, tail->byte, tail->what));
+  }
+
+  void finish() {
+    while (!writer_.drain(std::chrono::milliseconds(1000))) {
+    }
+    report_.seconds = seconds_since(start_);
+    take_written();
+    warn_of_zeros(report_, reader_.presence(), options_.acceptance.absent, sink_);
+  }
+
+  void take_written() {
+    writer_.check();
+    const Written written = writer_.take();
+    add(report_, written, sink_);
+    if (!written.moved.empty())
+      throw IoError(fmt::format("{}: another process reads the same file into {} and is at record {}",
+                                reader_.name(), options_.store_name, written.moved.begin()->second),
+                    ErrorKind::environment);
+  }
+
+  RecordReader& reader_;
+  const IngestOptions& options_;
+  IngestReport& report_;
+  ProgressSink& sink_;
+  const StopToken& stop_;
+  BatchWriter writer_;
+  const Clock::time_point start_ = Clock::now();
+};
+
+}  // namespace
+
+void ingest_file(FeatureStore& store, const std::filesystem::path& file, const std::string& name,
+                 const RecordOptions& records, const IngestOptions& options, IngestReport& report,
+                 ProgressSink& sink, const StopToken& stop) {
+  report = {};
+  report.topic = "file:" + name;
+  report.store = options.store_name;
+  try {
+    RecordOptions used = records;
+    used.acceptance = options.acceptance;
+    const auto reader = open_input(file, name, used);
+    const auto stored = store.positions(report.topic);
+    if (const auto found = stored.find(0); found != stored.end()) {
+      resume(*reader, found->second.next_offset, found->second.fingerprint);
+      report.positions[0] = found->second.next_offset;
+      if (found->second.next_offset > 0)
+        sink.log(LogLevel::info, fmt::format("{}: {} records are in {} already; going on behind them",
+                                             reader->name(), found->second.next_offset, options.store_name));
+    }
+    FileIngest(store, *reader, options, report, sink, stop).run();
+  } catch (const Error& e) {
+    report.ended = "failed";
+    if (e.kind() != ErrorKind::environment || report.batches == 0) throw;
+    throw IoError(fmt::format("{}; {}", e.what(), standing(report)), e.kind());
+  }
+}
+
+}  // namespace emshap::stream
