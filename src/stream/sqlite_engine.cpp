@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
-#include <fstream>
+#include <filesystem>
+#include <limits>
 #include <unordered_map>
 
 #include "emshap/core/error.h"
@@ -14,8 +16,12 @@
 namespace emshap::stream {
 namespace {
 
+bool may(const std::string& path, int mode) {
+  return ::access(path.c_str(), mode) == 0;
+}
+
 bool exists(const std::string& path) {
-  return ::access(path.c_str(), F_OK) == 0;
+  return may(path, F_OK);
 }
 
 class SqliteEngine final : public StoreEngine {
@@ -30,8 +36,9 @@ class SqliteEngine final : public StoreEngine {
 
   void begin(bool writes) override {
     connect();
-    step(prepared(writes ? "BEGIN IMMEDIATE" : "BEGIN"), "begin");
+    check_unmoved();
     writes_ = writes;
+    step(prepared(writes ? "BEGIN IMMEDIATE" : "BEGIN"), "begin");
   }
   void commit() override { step(prepared("COMMIT"), writes_ ? "write" : "read"); }
   void rollback() noexcept override;
@@ -47,6 +54,7 @@ class SqliteEngine final : public StoreEngine {
   void connect();
   SqliteHandle open(int flags, bool immutable) const;
   void check_is_store();
+  void check_unmoved();
   sqlite3_stmt* prepared(const char* sql);
   SqliteStatement prepare(const std::string& sql);
   int step(sqlite3_stmt* statement, std::string_view doing);
@@ -81,9 +89,13 @@ void SqliteEngine::connect() {
   if (!exists(path_))
     throw IoError(fmt::format("store {}: there is no such file", path_),
                   options_.read_only || !options_.create ? ErrorKind::data : ErrorKind::environment);
+  if (!may(path_, R_OK))
+    throw IoError(fmt::format("store {}: the file cannot be read", path_), ErrorKind::environment);
+  if (!is_store(path_)) throw IoError(fmt::format("store {}: the file is not an SQLite database", path_));
   // Who only reads opens for writing, too, where that is allowed: the last connection then removes the log
   // and its index again. Where files cannot be written and there is no log, the file is read as it is.
-  const bool writable = ::access(path_.c_str(), W_OK) == 0;
+  const std::string folder = std::filesystem::path(path_).parent_path().string();
+  const bool writable = may(path_, W_OK) && may(folder.empty() ? "." : folder, W_OK);
   if (!options_.read_only || writable)
     db_ = open(SQLITE_OPEN_READWRITE, false);
   else
@@ -97,6 +109,17 @@ void SqliteEngine::connect() {
     db_.reset();
     throw;
   }
+}
+
+/// Rows written to a file that somebody removed would be lost without a word.
+void SqliteEngine::check_unmoved() {
+  int moved = 0;
+  sqlite3_file_control(db_.get(), "main", SQLITE_FCNTL_HAS_MOVED, &moved);
+  if (moved == 0) return;
+  statements_.clear();
+  db_.reset();
+  throw IoError(fmt::format("store {}: the file was removed or replaced while it was in use", path_),
+                ErrorKind::environment);
 }
 
 void SqliteEngine::check_is_store() {

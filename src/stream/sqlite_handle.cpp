@@ -1,5 +1,6 @@
 #include "stream/sqlite_handle.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -124,7 +125,15 @@ void create_sqlite(const std::string& path, const StoreOptions& options) {
     execute(db, sql, path, "make it");
   }
   // Closing copied the log into the file and synced it.
-  if (::link(temporary.c_str(), path.c_str()) == 0 || errno == EEXIST) return;
+  if (::link(temporary.c_str(), path.c_str()) == 0) {
+    std::string folder = fs::path(path).parent_path().string();
+    const int descriptor = ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (descriptor < 0) return;
+    ::fsync(descriptor);  // the name, too, outlives a power failure
+    ::close(descriptor);
+    return;
+  }
+  if (errno == EEXIST) return;
   std::error_code error;  // no links here (FAT, some network drives)
   if (!fs::exists(path, error)) fs::rename(temporary, path, error);
   if (error)

@@ -141,6 +141,26 @@ TEST_SUITE("store_opening") {
     CHECK(files_in(folder) == 1);
   }
 
+  TEST_CASE("SQLite: a file that is removed while in use is an error, and not made anew") {
+    const StoreFolder folder;
+    const std::string path = (folder / "store.db").string();
+    const auto store = open_store(path);
+    CHECK(store->commit(make_batch(0, 0, 3)).stored == 3);
+    for (const char* end : {"", "-wal", "-shm"}) std::filesystem::remove(path + end);
+    for (int attempt = 0; attempt < 2; ++attempt) {
+      ErrorKind kind = ErrorKind::internal;
+      try {
+        store->commit(make_batch(0, 3, 3));
+      } catch (const IoError& e) {
+        kind = e.kind();
+      }
+      CHECK(kind == ErrorKind::environment);
+    }
+    CHECK(files_in(folder) == 0);
+    open_store(path);
+    CHECK(store->commit(make_batch(0, 0, 3)).stored == 3);
+  }
+
   TEST_CASE("PostgreSQL: passwords are not repeated in messages") {
     for (const char* url : {"postgresql://u:sekret@127.0.0.1:1/db", "postgresql://u:sek/ret@127.0.0.1:1/db",
                             "postgresql://u@127.0.0.1:1/db?password=sekret&connect_timeout=1",
