@@ -61,6 +61,17 @@ void AtomicFile::flush() {
   buffer_.clear();
 }
 
+void AtomicFile::overwrite(std::int64_t offset, std::string_view bytes) {
+  flush();
+  while (!bytes.empty()) {
+    const ssize_t n = ::pwrite(descriptor_, bytes.data(), bytes.size(), offset);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail("written", errno);
+    bytes.remove_prefix(static_cast<std::size_t>(n));
+    offset += n;
+  }
+}
+
 void AtomicFile::commit() {
   flush();
   if (::fsync(descriptor_) != 0) fail("flushed to disk", errno);

@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
+#include <type_traits>
 
 #include "emshap/core/atomic_file.h"
 #include "emshap/core/error.h"
@@ -42,6 +44,19 @@ std::string_view value_of(std::string_view header, std::string_view key, const s
   return value;
 }
 
+/// All before the values, `bytes` long or, with 0, the least multiple of 64 that it fits in.
+std::string preamble(const char* type, const std::string& extents, std::size_t bytes = 0) {
+  std::string header =
+      fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}), }}", type, extents);
+  if (bytes == 0) bytes = (prefix + header.size()) / 64 * 64 + 64;
+  header.append(bytes - prefix - header.size() - 1, ' ');
+  header += '\n';
+  std::string out(magic);
+  out += static_cast<char>(header.size() & 255);
+  out += static_cast<char>(header.size() >> 8);
+  return out + header;
+}
+
 }  // namespace
 
 void write_npy(const std::filesystem::path& path, ConstTensorView values) {
@@ -53,16 +68,8 @@ void write_npy(const std::filesystem::path& path, ConstTensorView values) {
   for (int axis = 0; axis < shape.rank(); ++axis)
     extents += fmt::format("{}{}", axis > 0 ? ", " : "", shape[axis]);
   if (shape.rank() == 1) extents += ",";
-  std::string header = fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}), }}",
-                                   descr(values.dtype()), extents);
-  header.append(63 - (prefix + header.size()) % 64, ' ');
-  header += '\n';
   AtomicFile file(path);
-  file.write(magic);
-  const unsigned char length[2] = {static_cast<unsigned char>(header.size() & 255),
-                                   static_cast<unsigned char>(header.size() >> 8)};
-  file.write(length, sizeof length);
-  file.write(header);
+  file.write(preamble(descr(values.dtype()), extents));
   file.write(values.data(), static_cast<std::size_t>(values.elements() * size_of(values.dtype())));
   file.commit();
 }
@@ -135,5 +142,50 @@ Tensor read_npy(const std::filesystem::path& path) {
   if (expected > 0) std::memcpy(tensor.view().data(), bytes.data() + prefix + length, expected);
   return tensor;
 }
+
+template <class T>
+struct NpyWriter<T>::Impl {
+  Impl(const std::filesystem::path& path, std::int64_t width) : file(path), columns(width) {
+    file.write(header());
+  }
+  std::string header() const {
+    constexpr const char* type = std::is_same_v<T, float>          ? "<f4"
+                                 : std::is_same_v<T, std::int32_t> ? "<i4"
+                                                                   : "<i8";
+    return preamble(type, columns == 0 ? fmt::format("{},", rows) : fmt::format("{}, {}", rows, columns),
+                    128);
+  }
+
+  AtomicFile file;
+  std::int64_t columns, rows = 0;
+};
+
+template <class T>
+NpyWriter<T>::NpyWriter(const std::filesystem::path& path, std::int64_t columns)
+    : impl_(std::make_unique<Impl>(path, columns)) {}
+template <class T>
+NpyWriter<T>::~NpyWriter() = default;
+template <class T>
+NpyWriter<T>::NpyWriter(NpyWriter&&) noexcept = default;
+
+template <class T>
+void NpyWriter<T>::write(std::span<const T> values) {
+  const auto count = static_cast<std::int64_t>(values.size());
+  const std::int64_t width = std::max<std::int64_t>(impl_->columns, 1);
+  if (count % width != 0)
+    throw ShapeError(fmt::format("npy writer: got {} values, expected rows of {}", count, width));
+  impl_->file.write(values.data(), values.size_bytes());
+  impl_->rows += count / width;
+}
+
+template <class T>
+void NpyWriter<T>::commit() {
+  impl_->file.overwrite(0, impl_->header());
+  impl_->file.commit();
+}
+
+template class NpyWriter<float>;
+template class NpyWriter<std::int32_t>;
+template class NpyWriter<std::int64_t>;
 
 }  // namespace emshap

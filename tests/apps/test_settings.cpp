@@ -181,3 +181,14 @@ TEST_CASE("durations read well") {
   CHECK(duration_text(75) == "1m 15s");
   CHECK(duration_text(3725) == "1h 02m");
 }
+
+TEST_CASE("settings: a text with secrets is saved without them") {
+  std::string store = "user:secret@host", other = "user:secret@host";
+  Settings settings;
+  settings.add("data", "store", store, "").saved_as = [](const std::string& text) {
+    return text.substr(0, 4) + text.substr(text.find('@'));
+  };
+  settings.add("data", "other", other, "");
+  CHECK(settings.toml() == "[data]\nstore = \"user@host\"\nother = \"user:secret@host\"\n");
+  CHECK(store == "user:secret@host");
+}

@@ -101,6 +101,27 @@ TEST_CASE("hash: words, numbers and texts") {
   CHECK(a.hex() != b.hex());
 }
 
+TEST_CASE("npy: a file written a few rows at a time is the same array") {
+  const TemporaryFolder folder;
+  const Tensor all = Tensor::from<float>({1, 2, 3, 4, 5, 6, 7, 8, 9, 10}, {5, 2});
+  NpyWriter<float> writer(folder / "rows.npy", 2);
+  writer.write({});
+  writer.write({all.ptr<float>(), 4});
+  writer.write({all.ptr<float>() + 4, 6});
+  CHECK(!std::filesystem::exists(folder / "rows.npy"));
+  CHECK_THROWS_AS(writer.write({all.ptr<float>(), 3}), ShapeError);
+  writer.commit();
+  const Tensor back = read_npy(folder / "rows.npy");
+  REQUIRE(back.shape() == all.shape());
+  CHECK(std::equal(back.ptr<float>(), back.ptr<float>() + 10, all.ptr<float>()));
+  NpyWriter<std::int32_t> vector(folder / "vector.npy", 0);
+  const std::int32_t numbers[] = {7, -8, 9};
+  vector.write(numbers);
+  vector.commit();
+  CHECK(read_npy(folder / "vector.npy").shape() == Shape{3});
+  CHECK(read_npy(folder / "vector.npy").ptr<std::int32_t>()[1] == -8);
+}
+
 TEST_CASE("npy: written and read again; foreign files are refused") {
   const TemporaryFolder folder;
   const Tensor t = Tensor::from<float>({1, 2, 3, 4, 5, 6}, {3, 2});

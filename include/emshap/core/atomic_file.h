@@ -1,4 +1,5 @@
 #pragma once
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <string_view>
@@ -19,6 +20,8 @@ class EMSHAP_API AtomicFile {
 
   void write(const void* data, std::size_t bytes);
   void write(std::string_view text) { write(text.data(), text.size()); }
+  /// Puts these bytes in the place of others that have been written.
+  void overwrite(std::int64_t offset, std::string_view bytes);
   void commit();
   const std::filesystem::path& temporary_path() const { return temporary_; }
 
