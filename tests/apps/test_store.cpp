@@ -11,6 +11,7 @@
 #include "app_runner.h"
 #include "emshap/core/atomic_file.h"
 #include "emshap/stream/feature_store.h"
+#include "stream/postgres_server.h"
 
 using namespace emshap;
 using test::AppRun;
@@ -22,6 +23,7 @@ namespace {
 /// A store of 240 samples of 4 hosts, a minute apart.
 struct Folder {
   report::TemporaryFolder folder;
+  stream::Batch batch;
   fs::path at(const std::string& name) const { return folder.path() / name; }
   Folder() {
     HostSimulatorOptions options;
@@ -30,7 +32,6 @@ struct Folder {
     HostSimulator simulator(options);
     std::vector<HostSample> hosts(240);
     REQUIRE(simulator.next(hosts) == 240);
-    stream::Batch batch;
     batch.topic = "raw_metrics";
     for (const HostSample& h : hosts) {
       stream::Sample& s = batch.samples.emplace_back();
@@ -43,7 +44,12 @@ struct Folder {
       s.metrics[5] = stream::not_measured;  // gpu_mem: by nobody
     }
     batch.ranges = {{0, 0, 240}};
-    REQUIRE(stream::open_store(at("metrics.db").string())->commit(batch).written());
+    put("metrics.db");
+  }
+  /// Stores the samples.
+  void put(const std::string& location) const {
+    const bool url = location.find("//") != std::string::npos;
+    REQUIRE(stream::open_store(url ? location : at(location).string())->commit(batch).written());
   }
   AppRun run(const std::string& app, const std::vector<std::string>& words) const {
     const AppRun r = run_app(app, words, folder.path());
@@ -149,6 +155,38 @@ TEST_CASE("store: export, inspect, prune") {
   CHECK(f.run("emshap_ingest", {"prune", "--store", "metrics.db", "--older-than", "1d"})
             .says("removed 120 samples"));
 }
+
+#if defined(EMSHAP_WITH_POSTGRESQL)
+TEST_CASE("store: on a server the same model, and the password stays nowhere") {
+  const std::unique_ptr<test::PostgresServer> server = test::PostgresServer::start();
+  if (!server) return;
+  const Folder f;
+  const std::string url = server->new_store();
+  f.put(url);
+  f.train("metrics.db", "file", {"--where", "node_id != node-3"});
+  const AppRun trained = f.train(url + "&password=hunter2", "server", {"--where", "node_id != node-3"});
+  CHECK(!trained.says("hunter2"));
+  f.check_same("file", "server", model_files);
+  // Later apps find server and rows by what the run has saved.
+  const AppRun measured = f.run("emshap_evaluate", {"--run", "server", "--no-plots"});
+  CHECK(!measured.says("is not the data of"));
+  f.run("emshap_train", {"power", "--resume", "--out", "server"});
+  // A password given again does not make it other data.
+  const AppRun again =
+      f.run("emshap_evaluate", {"--run", "server", "--no-plots", "--data", url + "&password=hunter2"});
+  CHECK(!again.says("is not the data of"));
+  const AppRun report = f.run("emshap_ingest", {"inspect", "--store", url + "&password=hunter2"});
+  CHECK(report.says("samples: 240"));
+  CHECK(!report.says("hunter2"));
+  std::int64_t files = 0;
+  for (const auto& entry : fs::recursive_directory_iterator(f.folder.path()))
+    if (entry.is_regular_file()) {
+      ++files;
+      CHECK_MESSAGE(read_file(entry.path()).find("hunter2") == std::string::npos, entry.path());
+    }
+  CHECK(files > 20);
+}
+#endif
 
 TEST_CASE("store: one sentence for what is wrong, without passwords") {
   const Folder f;
