@@ -15,6 +15,7 @@
 #include "emshap/stream/open_source.h"
 #include "emshap/train/power_model.h"
 #include "evaluate_models.h"
+#include "replay.h"
 
 namespace {
 
@@ -52,7 +53,7 @@ const RunModel* data_of(const std::optional<RunDirectory>& run) {
 }
 
 Table read_table(const Options& o, const RunModel* entry, const app::MeasuredPower* power,
-                 const app::MeasuredDensity* density) {
+                 const app::MeasuredDensity* density, const Cleaning& cleaning) {
   ColumnSelection columns;
   if (power != nullptr) {
     columns.target = o.target.empty()
@@ -74,33 +75,38 @@ Table read_table(const Options& o, const RunModel* entry, const app::MeasuredPow
   if (!stream::may_be_there(data) && o.data.empty())
     throw IoError(
         fmt::format("{}: the data file {} of this run is not there; name it with --data", o.run, data));
-  const std::string where = app::chosen_rows(o.data, o.where, entry, columns);
   columns.group = o.group;
+  const std::string where = app::chosen_rows(o.data, o.where, entry, columns);
   if (entry != nullptr && o.group.empty())  // other data may lack the run's groups
     if (const auto noted = entry->notes.find("group"); noted != entry->notes.end()) {
       const std::vector<std::string> names = stream::column_names(data);
       if (std::find(names.begin(), names.end(), noted->second) != names.end()) columns.group = noted->second;
     }
+  if (!cleaning.empty())
+    app::select_raw(cleaning, std::vector<std::string>(columns.features), stream::column_names(data),
+                    columns);
   return read_all(*stream::open_source(data, columns, where), {.target = MissingTarget::drop});
 }
 
-Parts parts_of(const fs::path& split_file, const Table& table) {
-  const Split split = read_split(split_file, table);
-  return {{"train", split.train}, {"validation", split.validation}, {"test", split.test}};
+/// The run's parts on the data that it was trained on; none on other data.
+std::optional<Split> choose_split(const Options& o, const std::optional<RunDirectory>& run,
+                                  const Table& table, ProgressSink& sink) {
+  if (!o.split.empty()) return read_split(o.split, table);
+  if (!run) return std::nullopt;
+  if (data_of(run)->data_hash == table.provenance().data_hash)
+    return read_split(run->verified(PowerFiles::split), table);
+  sink.log(LogLevel::info,
+           fmt::format("{} is not the data of {}: all rows are evaluated", table.provenance().source, o.run));
+  return std::nullopt;
 }
 
-/// The run's parts on the data that it was trained on; every row of other data.
-Parts choose_parts(const Options& o, const std::optional<RunDirectory>& run, const Table& table,
-                   ProgressSink& sink) {
+/// Every row where there is no split; training rows are those that training kept.
+Parts choose_parts(const std::optional<Split>& split, const Cleaning& cleaning, const Table& table) {
   Parts parts{{"all", all_rows(table)}};
-  if (!o.split.empty()) {
-    parts = parts_of(o.split, table);
-  } else if (run && data_of(run)->data_hash == table.provenance().data_hash) {
-    parts = parts_of(run->verified(PowerFiles::split), table);
-  } else if (run) {
-    sink.log(LogLevel::info, fmt::format("{} is not the data of {}: all rows are evaluated",
-                                         table.provenance().source, o.run));
-  }
+  if (split)
+    parts = {{"train", cleaning.kept(table, split->train)},
+             {"validation", split->validation},
+             {"test", split->test}};
   std::erase_if(parts, [](const auto& part) { return part.second.empty(); });
   if (parts.empty())
     throw DataError(fmt::format("{}: there is no row to evaluate", table.provenance().source));
@@ -116,8 +122,13 @@ void evaluate(const Options& o, app::Session& session) {
   const auto power = app::find_power(of, o.power_onnx, pool, session.sink());
   const auto density = app::find_density(of, o.emshap_onnx, session.sink());
   if (!power && !density) throw IoError(fmt::format("{} has no model to evaluate", o.run));
-  const Table table = read_table(o, data_of(run), power ? &*power : nullptr, density ? &*density : nullptr);
-  const Parts parts = choose_parts(o, run, table, session.sink());
+  const Cleaning cleaning =
+      app::common_cleaning(power ? &power->cleaning : nullptr, density ? &density->cleaning : nullptr);
+  Table table =
+      read_table(o, data_of(run), power ? &*power : nullptr, density ? &*density : nullptr, cleaning);
+  const std::optional<Split> split = choose_split(o, run, table, session.sink());
+  const Parts parts = choose_parts(split, cleaning, table);
+  table = app::replay(cleaning, std::move(table), split ? &*split : nullptr);
   if (density) app::check_rows(*density, table, parts);
 
   report::Evaluation result;

@@ -53,8 +53,7 @@ void add_settings(app::Settings& s, app::ExplainTask& o) {
   s.add("coalitions", "tolerance", o.tolerance,
         "Standard errors are small below this share of the spread of a row's attributions",
         app::more_than(0));
-  s.add("coalitions", "groups", o.groups, "TOML file of groups of columns that are explained as one");
-  s.add("coalitions", "group-lags", o.group_lags, "Explain x, x_lag1, x_lag2 ... as one");
+  app::add_player_settings(s, "coalitions", o.players);
   s.add("output", "out", o.out, "Folder to write to");
   s.add("output", "compare", o.compare, "Methods to compare by MSEv on some of the rows",
         app::Check<std::vector<std::string>>(app::check_methods));

@@ -6,9 +6,11 @@
 #include "common/app.h"
 #include "emshap/core/error.h"
 #include "emshap/data/npy.h"
+#include "emshap/io/cleaning_metadata.h"
 #include "emshap/io/emshap_onnx.h"
 #include "emshap/io/power_onnx.h"
 #include "emshap/train/power_model.h"
+#include "emshap/train/run_cleaning.h"
 #include "export_attribution.h"
 
 namespace {
@@ -59,14 +61,28 @@ std::string summary(const io::OnnxModel& model) {
   return text;
 }
 
-double export_power(const Options& options, const RunDirectory& run, const Tensor& rows) {
+void write_power_samples(const std::filesystem::path& folder, const PowerModel& model, const Tensor& rows) {
+  std::filesystem::create_directories(folder);
+  Context ctx;
+  Tensor power({rows.rows(), 1});
+  io::predict_power(ctx, model.scaler, *model.network, rows, power);
+  write_npy(folder / "x.npy", rows);
+  write_npy(folder / "power.npy", power);
+}
+
+double export_power(const Options& options, const RunDirectory& run, const Tensor& background) {
   const RunModel& entry = run.model(PowerFiles::model);
   const PowerModel model = load_power_model(run);
   io::PowerOnnxInfo info;
   info.target = model.target;
   if (const auto unit = entry.notes.find("unit"); unit != entry.notes.end()) info.target_unit = unit->second;
   info.more = {{"data_hash", entry.data_hash}, {"seed", std::to_string(entry.seed)}};
-  return io::export_power_predictor(options.out, model.scaler, *model.network, info, rows);
+  const Cleaning cleaning = load_cleaning(run, PowerFiles::model);
+  io::add_cleaning(cleaning, info.more);
+  const Tensor rows = io::rows_beyond(cleaning, background.clone());
+  const double worst = io::export_power_predictor(options.out, model.scaler, *model.network, info, rows);
+  if (!options.test_rows.empty()) write_power_samples(options.test_rows, model, rows);
+  return worst;
 }
 
 /// Rows with masks and what the library gives for them, which other programs' results can be held against.
@@ -89,10 +105,14 @@ void write_samples(const std::filesystem::path& folder, const FittedEmshap& fitt
   write("conditional_mean", out.conditional_mean);
 }
 
-double export_emshap_model(const Options& options, const RunDirectory& run, const Tensor& rows) {
+double export_emshap_model(const Options& options, const RunDirectory& run, const Tensor& background) {
   const RunModel& entry = run.model(EmshapFiles::model);
   const FittedEmshap fitted = load_emshap(run);
-  const double worst = io::export_emshap(options.out, fitted, {{{"data_hash", entry.data_hash}}}, rows);
+  const Cleaning cleaning = load_cleaning(run, EmshapFiles::model);
+  io::EmshapOnnxInfo info{{{"data_hash", entry.data_hash}}};
+  io::add_cleaning(cleaning, info.more);
+  const Tensor rows = io::rows_beyond(cleaning, background.clone());
+  const double worst = io::export_emshap(options.out, fitted, info, rows);
   if (!options.test_rows.empty()) write_samples(options.test_rows, fitted, rows);
   return worst;
 }
@@ -100,9 +120,6 @@ double export_emshap_model(const Options& options, const RunDirectory& run, cons
 void export_run(const Options& options, app::Session& session) {
   const RunDirectory run = RunDirectory::open(options.run);
   const bool power = options.model == "power" || (options.model == "auto" && run.has(PowerFiles::model));
-  if (power && !options.test_rows.empty())
-    throw ConfigError(
-        "--test-rows is not for power predictors, expected with --model emshap or --attribution");
   run.model(power ? PowerFiles::model : EmshapFiles::model);  // throws when there is none
   // Rows that the run kept in raw units: what the file gives must be what the run's model gives.
   const Tensor rows = read_npy(run.verified(power ? PowerFiles::background : EmshapFiles::background));
@@ -141,7 +158,7 @@ int main(int argc, char** argv) {
   command.settings.add("export", "attribution", options.attribution,
                        "Write Shapley values of the predictor as one file that any ONNX runtime computes");
   command.settings.add("export", "test-rows", options.test_rows,
-                       "Folder for rows and our outputs as .npy, for scripts/verify_onnx.py; not for power");
+                       "Folder for rows and our outputs as .npy, for scripts/verify_onnx.py");
   command.settings.add("export", "out", options.out, "ONNX file to write; an existing one is replaced");
   command.settings.add("export", "inspect", options.inspect, "ONNX file to show instead of writing one");
   app::add_attribution_settings(command.settings, options.explained);

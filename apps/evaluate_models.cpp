@@ -5,10 +5,12 @@
 #include <fmt/format.h>
 
 #include "emshap/core/error.h"
+#include "emshap/io/cleaning_metadata.h"
 #include "emshap/io/emshap_onnx.h"
 #include "emshap/io/power_onnx.h"
 #include "emshap/models/emshap_model.h"
 #include "emshap/train/power_model.h"
+#include "emshap/train/run_cleaning.h"
 
 namespace emshap::app {
 namespace {
@@ -33,7 +35,8 @@ MeasuredPower power_of_run(const RunDirectory& run, TeamPool& pool) {
           model->target,
           unit == entry.notes.end() ? "" : unit->second,
           model->scaler.features.input_names(),
-          [model, &pool](ConstTensorView raw, TensorView y) { model->predict(pool, raw, y); }};
+          [model, &pool](ConstTensorView raw, TensorView y) { model->predict(pool, raw, y); },
+          load_cleaning(run, PowerFiles::model)};
 }
 
 MeasuredPower power_of_onnx(const std::string& path, TeamPool& pool) {
@@ -47,7 +50,8 @@ MeasuredPower power_of_onnx(const std::string& path, TeamPool& pool) {
               model->predict(ctx, raw.rows(plan.row_begin, plan.local_rows),
                              y.rows(plan.row_begin, plan.local_rows));
             });
-          }};
+          },
+          io::read_cleaning(model->info.more, path)};
 }
 
 /// `power` on rows whose columns are `names`; nothing when it needs others.
@@ -102,7 +106,9 @@ std::optional<MeasuredDensity> find_density(const RunDirectory* run, const std::
                                             ProgressSink& sink) {
   if (onnx.empty() && !has_finished(run, EmshapFiles::model, PowerFiles::model, sink)) return std::nullopt;
   MeasuredDensity out;
-  out.fitted = onnx.empty() ? load_emshap(*run) : io::load_emshap_onnx(onnx);
+  io::EmshapOnnxInfo info;
+  out.fitted = onnx.empty() ? load_emshap(*run) : io::load_emshap_onnx(onnx, &info);
+  out.cleaning = onnx.empty() ? load_cleaning(*run, EmshapFiles::model) : io::read_cleaning(info.more, onnx);
   out.about = {{"kind", onnx.empty() ? "run" : "onnx"},
                {"source", onnx.empty() ? run->folder().string() : onnx},
                {"proposal", out.fitted.proposal},

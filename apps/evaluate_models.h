@@ -8,6 +8,7 @@
 
 #include "emshap/core/context.h"
 #include "emshap/core/progress.h"
+#include "emshap/data/cleaning.h"
 #include "emshap/data/table.h"
 #include "emshap/report/density_evaluation.h"
 #include "emshap/report/evaluation.h"
@@ -22,11 +23,13 @@ struct MeasuredPower {
   std::string target, unit;
   std::vector<std::string> features;
   report::Predict predict;
+  Cleaning cleaning;  ///< of the rows that it takes
 };
 
 struct MeasuredDensity {
   std::map<std::string, std::string> about;
   FittedEmshap fitted;
+  Cleaning cleaning;
 };
 
 /// The power predictor of the file if named, else of the run if it has one.

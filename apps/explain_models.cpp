@@ -9,6 +9,7 @@
 #include "emshap/core/error.h"
 #include "emshap/data/npy.h"
 #include "emshap/data/split.h"
+#include "emshap/io/cleaning_metadata.h"
 #include "emshap/io/emshap_onnx.h"
 #include "emshap/io/onnx_model.h"
 #include "emshap/io/onnx_predictor.h"
@@ -18,17 +19,20 @@
 #include "emshap/stream/open_source.h"
 #include "emshap/train/checkpoint.h"
 #include "emshap/train/power_model_predictor.h"
+#include "emshap/train/run_cleaning.h"
+#include "replay.h"
 
 namespace emshap::app {
 namespace {
 
 namespace fs = std::filesystem;
 
-/// These columns of a file or store; of the rows that the run chose if `entry` is its entry.
-Table read_columns(const std::string& file, const std::vector<std::string>& columns,
-                   const RunModel* entry = nullptr) {
+/// What these features are made from, of a file or store; of the rows that the run chose if `entry` is its
+/// entry.
+Table read_columns(const std::string& file, const ExplainModels& models, const RunModel* entry = nullptr) {
   ColumnSelection selection;
-  selection.features = columns;
+  select_raw(models.cleaning, models.columns,
+             models.cleaning.empty() ? std::vector<std::string>() : stream::column_names(file), selection);
   const std::string where = chosen_rows("", "", entry, selection);
   return read_all(*stream::open_source(file, selection, where));
 }
@@ -87,11 +91,14 @@ class NetworkPredictor final : public Predictor {
 
 void load_density(const ModelChoice& choice, bool needed, ExplainModels& out) {
   if (!choice.emshap.empty()) {
-    out.density = io::load_emshap_onnx(choice.emshap);
+    io::EmshapOnnxInfo info;
+    out.density = io::load_emshap_onnx(choice.emshap, &info);
+    out.cleaning = io::read_cleaning(info.more, choice.emshap);
     out.about["emshap"] = choice.emshap;
     out.about["emshap_hash"] = hash_file(choice.emshap);
   } else if (out.run && out.run->has(EmshapFiles::model)) {
     out.density = load_emshap(*out.run);
+    out.cleaning = load_cleaning(*out.run, EmshapFiles::model);
     out.about["emshap"] = choice.run;
     out.about["emshap_hash"] = hash_file(out.run->path(EmshapFiles::checkpoint));
   }
@@ -128,8 +135,14 @@ void take_network(std::unique_ptr<NetworkPredictor> network, ExplainModels& out)
   out.f = std::move(network);
 }
 
+/// The rows of both models are cleaned alike.
+void take_cleaning(const Cleaning& of_f, ExplainModels& out) {
+  out.cleaning = common_cleaning(&of_f, out.density ? &out.cleaning : nullptr);
+}
+
 void load_own_onnx(const ModelChoice& choice, ExplainModels& out) {
   io::OnnxPowerPredictor own = io::load_power_predictor(choice.model);
+  take_cleaning(io::read_cleaning(own.info.more, choice.model), out);
   choose_columns(choice, own.preprocessor.features.input_names(), out);
   out.target = own.info.target;
   out.unit = own.info.target_unit;
@@ -179,6 +192,7 @@ void load_f(const ModelChoice& choice, ExplainModels& out) {
         "{} has no power predictor to explain, expected one (emshap_train power) or --model FILE.onnx",
         choice.run));
   PowerModel model = load_power_model(*out.run);
+  take_cleaning(load_cleaning(*out.run, PowerFiles::model), out);
   const RunModel& entry = out.run->model(PowerFiles::model);
   const auto unit = entry.notes.find("unit");
   out.unit = unit == entry.notes.end() ? "" : unit->second;
@@ -191,9 +205,10 @@ void load_f(const ModelChoice& choice, ExplainModels& out) {
                out);
 }
 
-Tensor read_background(const std::string& file, const std::vector<std::string>& columns) {
+Tensor read_background(const std::string& file, const ExplainModels& models) {
+  const std::vector<std::string>& columns = models.columns;
   if (fs::path(file).extension() != ".npy") {
-    const Table table = read_columns(file, columns);
+    const Table table = replay(models.cleaning, read_columns(file, models), nullptr);
     return report::features_by_name(table, all_rows(table), columns);
   }
   Tensor rows = read_npy(file);
@@ -204,10 +219,16 @@ Tensor read_background(const std::string& file, const std::vector<std::string>& 
   return rows;
 }
 
+/// Features as the model of the run sees them.
+std::vector<std::string> features_of(const RunDirectory& run, const char* model) {
+  const Cleaning cleaning = load_cleaning(run, model);
+  return cleaning.empty() ? run.model(model).features : cleaning.output_names();
+}
+
 void load_background(const ModelChoice& choice, ExplainModels& out) {
   out.background_from = choice.background;
   if (!choice.background.empty()) {
-    out.background = read_background(choice.background, out.columns);
+    out.background = read_background(choice.background, out);
     return;
   }
   if (!out.run)
@@ -217,8 +238,8 @@ void load_background(const ModelChoice& choice, ExplainModels& out) {
   // Columns of the two may stand in another order.
   for (const auto& [model, name] : {std::pair{EmshapFiles::model, EmshapFiles::background},
                                     std::pair{PowerFiles::model, PowerFiles::background}}) {
-    if (!out.run->has(model) || out.run->model(model).features != out.columns) continue;
-    out.background = read_background(out.run->verified(name).string(), out.columns);
+    if (!out.run->has(model) || features_of(*out.run, model) != out.columns) continue;
+    out.background = read_background(out.run->verified(name).string(), out);
     out.background_from = out.run->path(name).string();
     return;
   }
@@ -227,6 +248,31 @@ void load_background(const ModelChoice& choice, ExplainModels& out) {
 }
 
 }  // namespace
+
+void add_player_settings(Settings& s, const std::string& section, PlayerChoice& choice) {
+  s.add(
+      section, "players", choice.players,
+      "What is attributed to: metric (with its lags and rolling values as one), feature; auto: metric where "
+      "features were derived in training",
+      one_of({"auto", "metric", "feature"}));
+  s.add(section, "groups", choice.groups, "TOML file of groups of columns that are explained as one");
+  s.add(section, "group-lags", choice.group_lags, "Explain x, x_lag1, x_lag2 ... as one");
+}
+
+Players choose_players(const PlayerChoice& choice, const Cleaning& cleaning,
+                       const std::vector<std::string>& columns, const std::vector<bool>& modelled) {
+  if (!choice.groups.empty() && choice.group_lags)
+    throw ConfigError("--groups and --group-lags exclude each other");
+  if (!choice.groups.empty()) return Players::from_file(choice.groups, columns, modelled);
+  if (choice.group_lags) return Players::by_lag(columns, modelled);
+  const std::vector<std::string> metrics = metrics_of(cleaning, columns);
+  if (choice.players == "metric" && metrics.empty())
+    throw ConfigError(
+        "--players metric needs features that were derived from metrics in training, expected auto or "
+        "feature");
+  return metrics.empty() || choice.players == "feature" ? Players::single(columns, modelled)
+                                                        : Players::by_metric(columns, metrics, modelled);
+}
 
 ExplainModels load_explain_models(const ModelChoice& choice, bool need_density, ProgressSink& sink) {
   if (choice.run.empty() && choice.model.empty())
@@ -252,10 +298,12 @@ Tensor training_rows(const ExplainModels& models, bool background_given, Progres
   const RunDirectory& run = *models.run;
   const RunModel& entry = run.model(run.has(EmshapFiles::model) ? EmshapFiles::model : PowerFiles::model);
   try {
-    const Table table = read_columns(entry.data_path, models.columns, &entry);
+    Table table = read_columns(entry.data_path, models, &entry);
     if (table.provenance().data_hash == entry.data_hash) {
       const Split split = read_split(run.verified(EmshapFiles::split), table);
-      return report::features_by_name(table, split.train, models.columns);
+      const std::vector<std::int64_t> train = models.cleaning.kept(table, split.train);
+      table = replay(models.cleaning, std::move(table), &split);
+      return report::features_by_name(table, train, models.columns);
     }
   } catch (const Error&) {  // moved or changed: said below
   }

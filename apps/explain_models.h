@@ -6,9 +6,12 @@
 #include <string>
 #include <vector>
 
+#include "common/settings.h"
 #include "emshap/core/context.h"
 #include "emshap/core/progress.h"
 #include "emshap/core/tensor.h"
+#include "emshap/data/cleaning.h"
+#include "emshap/explain/players.h"
 #include "emshap/io/attribution_onnx.h"
 #include "emshap/models/predictor.h"
 #include "emshap/train/fitted_emshap.h"
@@ -26,6 +29,7 @@ struct ModelChoice {
 struct ExplainModels {
   std::optional<RunDirectory> run;
   std::vector<std::string> columns;  ///< (D) of the rows that f and the density model take
+  Cleaning cleaning;                 ///< of these rows
   std::unique_ptr<Predictor> f;
   io::WriteModel write_f;  ///< f as a graph; refers to f
   std::string target, unit;
@@ -34,6 +38,17 @@ struct ExplainModels {
   Tensor background;                         ///< (n, D) f32, missing values NaN
   std::string background_from;
 };
+
+/// See the options of the same names.
+struct PlayerChoice {
+  std::string players = "auto", groups;
+  bool group_lags = false;
+};
+void add_player_settings(Settings& settings, const std::string& section, PlayerChoice& choice);
+/// The players: groups of the file if one is named, else the metrics where features are derived from others,
+/// else the features. Throws ConfigError for options that exclude each other.
+Players choose_players(const PlayerChoice& choice, const Cleaning& cleaning,
+                       const std::vector<std::string>& columns, const std::vector<bool>& modelled);
 
 /// Loads them. With `need_density`, a model without one is an error. Throws ConfigError for options that do
 /// not go together, a model that takes other columns than the density model has, and, naming --background,

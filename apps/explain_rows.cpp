@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
+#include <optional>
 
 #include <fmt/format.h>
 
@@ -12,6 +13,7 @@
 #include "emshap/report/evaluation.h"
 #include "emshap/stream/open_source.h"
 #include "emshap/train/power_model.h"
+#include "replay.h"
 
 namespace emshap::app {
 namespace {
@@ -36,15 +38,17 @@ const RunModel* entry_of(const ExplainModels& models) {
   return &models.run->model(models.run->has(PowerFiles::model) ? PowerFiles::model : EmshapFiles::model);
 }
 
-/// The rows of a part, by the file or by the run, whose data these must be.
-std::vector<std::int64_t> rows_of_part(const RowChoice& choice, const ExplainModels& models,
-                                       const Table& table) {
+/// The parts, by the file or by the run, whose data these must be.
+Split split_of(const RowChoice& choice, const ExplainModels& models, const Table& table) {
   if (choice.split_file.empty() && !models.run)
     throw ConfigError("--part needs to know the parts, expected --run RUN or --split-file FILE");
-  const Split split = read_split(
+  return read_split(
       choice.split_file.empty() ? models.run->verified(PowerFiles::split) : fs::path(choice.split_file),
       table);
-  return choice.part == "train" ? split.train : choice.part == "validation" ? split.validation : split.test;
+}
+
+std::vector<std::int64_t> rows_of_part(const Split& split, const std::string& part) {
+  return part == "train" ? split.train : part == "validation" ? split.validation : split.test;
 }
 
 void check_present(const ExplainRows& data, const ExplainModels& models) {
@@ -103,28 +107,36 @@ ExplainRows read_explain_rows(const RowChoice& choice, const ExplainModels& mode
                               models.run->folder().string(), file));
   const std::vector<std::string> header = stream::column_names(file);
   ColumnSelection selection;
-  selection.features = models.columns;
+  const std::string where = chosen_rows(choice.data, choice.where, entry, selection);
+  select_raw(models.cleaning, models.columns, header, selection);
   // As a feature, so that rows without it stay.
   const std::string target = choice.target.empty() ? models.target : choice.target;
   const bool known =
-      (has(header, target) || stream::is_extra_column(file, target)) && !has(models.columns, target);
+      (has(header, target) || stream::is_extra_column(file, target)) && !has(selection.features, target);
   if (known) selection.features.push_back(target);
   if (!choice.target.empty() && !known)
     throw ConfigError(
         fmt::format("{} has no column {} to be the target, or it is one of the model's", file, target));
-  const std::string where = chosen_rows(choice.data, choice.where, entry, selection);
   recognise_columns(selection, header);
 
   ExplainRows out;
   out.table = read_all(*stream::open_source(file, selection, where));
   const bool of_run = entry != nullptr && out.table.provenance().data_hash == entry->data_hash;
-  if (!choice.part.empty() && choice.part != "all") {
+  const bool of_part = !choice.part.empty() && choice.part != "all";
+  std::optional<Split> split;
+  const bool tests = choice.part.empty() && choice.rows.empty() && of_run;
+  const bool cleans = !models.cleaning.empty();
+  if (of_part || tests || (cleans && (of_run || !choice.split_file.empty())))
+    split = split_of(choice, models, out.table);
+  if (cleans && known)  // no feature to the cleaning
+    out.table.columns()[selection.features.size() - 1].set_role(ColumnRole::target);
+  out.table = replay(models.cleaning, std::move(out.table), split ? &*split : nullptr);
+  if (of_part) {
     out.part = choice.part;
-    out.rows = rows_of_part(choice, models, out.table);
-  } else if (choice.part.empty() && choice.rows.empty() && of_run) {
-    RowChoice test = choice;
-    test.part = out.part = "test";
-    out.rows = rows_of_part(test, models, out.table);
+    out.rows = rows_of_part(*split, out.part);
+  } else if (tests) {
+    out.part = "test";
+    out.rows = rows_of_part(*split, out.part);
     sink.log(LogLevel::info, fmt::format("the {} test rows of {} are explained", out.rows.size(), file));
   } else {
     out.rows = all_rows(out.table);

@@ -73,13 +73,11 @@ std::string changed_columns_warning(const ValueFunction& values, const Tensor& b
       columns);
 }
 
-Players choose_players(const ExplainTask& o, const ValueFunction& values) {
+Players players_of(const ExplainTask& o, const ExplainModels& models, const ValueFunction& values) {
   const std::vector<bool> modelled = values.modelled();
   if (std::find(modelled.begin(), modelled.end(), true) == modelled.end())
     throw DataError("no column varies among the training rows, expected at least one to attribute to");
-  if (!o.groups.empty()) return Players::from_file(o.groups, values.columns(), values.modelled());
-  return o.group_lags ? Players::by_lag(values.columns(), values.modelled())
-                      : Players::single(values.columns(), values.modelled());
+  return choose_players(o.players, models.cleaning, values.columns(), modelled);
 }
 
 /// All that decides the results.
@@ -243,7 +241,8 @@ std::string check_methods(const std::vector<std::string>& names) {
 
 void explain(const ExplainTask& o, Session& session) {
   if (o.resume && o.overwrite) throw ConfigError("--resume and --overwrite exclude each other");
-  if (!o.groups.empty() && o.group_lags) throw ConfigError("--groups and --group-lags exclude each other");
+  if (!o.players.groups.empty() && o.players.group_lags)
+    throw ConfigError("--groups and --group-lags exclude each other");
   if (session.device().kind != DeviceKind::cpu && session.common().device != "auto")
     throw DeviceError("rows are explained on the CPU; use --device cpu");
   if (o.resume && o.models.run.empty() && o.models.model.empty() &&
@@ -259,7 +258,7 @@ void explain(const ExplainTask& o, Session& session) {
                                       : Tensor({0, data.raw.cols()});
   const MethodValues method(o.values.method, models, train, o.values.drawn, session.sink());
   const ValueFunction& values = method.values();
-  Explainer explainer(values, *models.f, choose_players(o, values), models.background,
+  Explainer explainer(values, *models.f, players_of(o, models, values), models.background,
                       explain_options(o, session.seed()), pool);
 
   const nlohmann::ordered_json settings = settings_json(o, models, values, session.seed());

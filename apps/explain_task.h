@@ -16,8 +16,9 @@ struct ExplainTask {
   ModelChoice models;
   RowChoice rows;
   ValueChoice values;
-  std::string strategy = "auto", budget = "auto", groups, out = "explanation";
-  bool group_lags = false, report = true, resume = false, overwrite = false;
+  std::string strategy = "auto", budget = "auto", out = "explanation";
+  PlayerChoice players;
+  bool report = true, resume = false, overwrite = false;
   double tolerance = .02;
   std::vector<std::string> compare;
   std::int64_t compare_rows = 200, report_rows = 2000, json_rows = 10000, memory_limit = 1024;

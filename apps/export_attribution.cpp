@@ -12,6 +12,7 @@
 #include "emshap/explain/explainer.h"
 #include "emshap/explain/players.h"
 #include "emshap/io/attribution_onnx.h"
+#include "emshap/io/cleaning_metadata.h"
 #include "emshap/models/emshap_model.h"
 
 namespace emshap::app {
@@ -25,14 +26,6 @@ std::int64_t parse_budget(const std::string& text) {
   if (text == "auto") return 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
   return error == std::errc() && end == text.data() + text.size() && out > 0 ? out : -1;
-}
-
-Players choose_players(const AttributionChoice& choice, const ValueFunction& values) {
-  if (!choice.groups.empty() && choice.group_lags)
-    throw ConfigError("--groups and --group-lags exclude each other");
-  if (!choice.groups.empty()) return Players::from_file(choice.groups, values.columns(), values.modelled());
-  return choice.group_lags ? Players::by_lag(values.columns(), values.modelled())
-                           : Players::single(values.columns(), values.modelled());
 }
 
 Coalitions choose_coalitions(const AttributionChoice& choice, const ValueFunction& values,
@@ -73,6 +66,13 @@ void write_test_rows(const std::filesystem::path& folder, const io::AttributionS
   write_npy(folder / "standard_error.npy", out.standard_error);
 }
 
+/// Background rows, some of them beyond the bounds that the file clips to.
+Tensor beyond(const ExplainModels& models) {
+  Tensor rows = models.background.clone();
+  return models.cleaning.output_names() == models.columns ? io::rows_beyond(models.cleaning, std::move(rows))
+                                                          : std::move(rows);
+}
+
 }  // namespace
 
 void add_attribution_settings(Settings& s, AttributionChoice& o) {
@@ -102,8 +102,7 @@ void add_attribution_settings(Settings& s, AttributionChoice& o) {
         }));
   s.add("attribution", "tolerance", o.tolerance,
         "Standard errors are small below this share of the spread of a row's attributions", more_than(0));
-  s.add("attribution", "groups", o.groups, "TOML file of groups of columns that are explained as one");
-  s.add("attribution", "group-lags", o.group_lags, "Explain x, x_lag1, x_lag2 ... as one");
+  add_player_settings(s, "attribution", o.players);
 }
 
 std::string export_attribution(const AttributionChoice& choice, const std::string& out,
@@ -114,7 +113,8 @@ std::string export_attribution(const AttributionChoice& choice, const std::strin
   drawn.seed = session.seed();
   const std::unique_ptr<ValueFunction> values =
       drawn_values("emshap", models.density->space, *models.density->model, *models.f, drawn);
-  const Players players = choose_players(choice, *values);
+  const Players players =
+      choose_players(choice.players, models.cleaning, values->columns(), values->modelled());
   const io::AttributionSettings settings{
       .emshap = *models.density,
       .f = *models.f,
@@ -128,8 +128,10 @@ std::string export_attribution(const AttributionChoice& choice, const std::strin
   info.target_unit = models.unit;
   for (const auto& [key, value] : models.about)
     if (key.ends_with("_hash")) info.more[key] = value;
-  const double worst = io::export_attribution(pool, out, settings, info, models.background);
-  if (!test_rows.empty()) write_test_rows(test_rows, settings, models.background, pool);
+  io::add_cleaning(models.cleaning, info.more);
+  const Tensor rows = beyond(models);
+  const double worst = io::export_attribution(pool, out, settings, info, rows);
+  if (!test_rows.empty()) write_test_rows(test_rows, settings, rows, pool);
   return fmt::format("verified on background rows, largest deviation {:.1e} of a row's spread\n", worst);
 }
 

@@ -12,8 +12,8 @@ namespace emshap::app {
 struct AttributionChoice {
   ModelChoice models;
   DrawnValueOptions drawn;
-  std::string strategy = "auto", budget = "auto", groups;
-  bool group_lags = false;
+  std::string strategy = "auto", budget = "auto";
+  PlayerChoice players;
   double tolerance = .02;
 };
 

@@ -9,6 +9,7 @@
 
 #include "emshap/core/error.h"
 #include "emshap/data/npy.h"
+#include "emshap/io/cleaning_metadata.h"
 #include "emshap/io/emshap_onnx.h"
 #include "emshap/models/emshap_model.h"
 #include "emshap/report/plot.h"
@@ -119,9 +120,10 @@ void follow_power(const fs::path& folder, RunMode mode, DataSettings& data, Prog
 void export_onnx(const EmshapJob& job, const EmshapResult& result, const RunDirectory& run,
                  ProgressSink& sink) {
   const fs::path file = run.path(EmshapFiles::onnx);
-  const double worst =
-      io::export_emshap(file, result.fitted, {{{"data_hash", job.table.provenance().data_hash}}},
-                        read_npy(run.path(EmshapFiles::background)));
+  io::EmshapOnnxInfo info{{{"data_hash", job.table.provenance().data_hash}}};
+  io::add_cleaning(job.cleaning, info.more);
+  const double worst = io::export_emshap(
+      file, result.fitted, info, io::rows_beyond(job.cleaning, read_npy(run.path(EmshapFiles::background))));
   sink.log(LogLevel::info,
            fmt::format("{}: written and verified, largest deviation {:.1e}", file.string(), worst));
 }

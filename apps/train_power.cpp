@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "emshap/core/error.h"
+#include "emshap/io/cleaning_metadata.h"
 #include "emshap/io/power_onnx.h"
 #include "emshap/report/evaluation.h"
 #include "emshap/report/power_plots.h"
@@ -98,10 +99,12 @@ void export_onnx(const PowerJob& job, const PowerResult& result, const DataSetti
   info.target = job.target;
   info.target_unit = data.target_unit;
   info.more = {{"data_hash", job.table.provenance().data_hash}, {"seed", std::to_string(job.options.seed)}};
+  io::add_cleaning(job.cleaning, info.more);
   const auto& rows = job.split.test.empty() ? job.training : job.split.test;
   const std::span<const std::int64_t> some(rows.data(), std::min<std::size_t>(rows.size(), 1000));
-  const double worst = io::export_power_predictor(file, job.scaler, *result.model.network, info,
-                                                  raw_features(job.table, some));
+  const double worst =
+      io::export_power_predictor(file, job.scaler, *result.model.network, info,
+                                 io::rows_beyond(job.cleaning, raw_features(job.table, some)));
   sink.log(LogLevel::info, fmt::format("{}: written and verified on {} rows, largest deviation {:.1e}",
                                        file.string(), some.size(), worst));
 }

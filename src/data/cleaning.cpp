@@ -76,7 +76,7 @@ void Cleaning::check_order(const Table& table) const {
     lacks(
         "times", time_,
         looks_at_other_rows(options_) ? "features are taken from the rows before" : "the calendar needs it");
-  if (!node_.empty() && cleaning::node_column(table) == nullptr)
+  if (!node_.empty() && cleaning::node_column(table, node_) == nullptr)
     lacks("nodes", node_, "features are taken from the rows of the same node before");
 }
 
@@ -130,7 +130,10 @@ Table Cleaning::apply(const Table& table, std::span<const std::int32_t> part, Cl
   out.provenance() = table.provenance();
 
   const bool along = looks_at_other_rows(options_);
-  const cleaning::Series series = along ? cleaning::series_of(table, part) : cleaning::Series{};
+  const cleaning::Series series =
+      along ? cleaning::series_of(table, part, time_.empty() ? nullptr : table.only(ColumnRole::time),
+                                  node_.empty() ? nullptr : cleaning::node_column(table, node_))
+            : cleaning::Series{};
   const auto columns = table.with_role(ColumnRole::feature);
   for (std::size_t i = 0; i < columns.size(); ++i) {
     std::vector<float> values = cells(*columns[i]);

@@ -14,8 +14,7 @@ namespace {
 constexpr float none = std::numeric_limits<float>::quiet_NaN();
 
 /// A number for each row's node; rows without a node get one each.
-std::vector<std::int64_t> nodes_of(const Table& table) {
-  const Column* column = node_column(table);
+std::vector<std::int64_t> nodes_of(const Table& table, const Column* column) {
   if (column == nullptr) return {};
   std::vector<std::int64_t> nodes(static_cast<std::size_t>(table.rows()));
   std::unordered_map<std::string_view, std::int64_t> number;
@@ -35,14 +34,17 @@ std::size_t at(std::int64_t row) {
 
 }  // namespace
 
-const Column* node_column(const Table& table) {
+const Column* node_column(const Table& table, const std::string& name) {
+  const Column* named = table.find(name);
+  if (named != nullptr && (named->role() == ColumnRole::node_id || named->role() == ColumnRole::group))
+    return named;
   const Column* node = table.only(ColumnRole::node_id);
   return node != nullptr ? node : table.only(ColumnRole::group);
 }
 
-Series series_of(const Table& table, std::span<const std::int32_t> part) {
-  const std::vector<std::int64_t> nodes = nodes_of(table);
-  const Column* time = table.only(ColumnRole::time);
+Series series_of(const Table& table, std::span<const std::int32_t> part, const Column* time,
+                 const Column* node) {
+  const std::vector<std::int64_t> nodes = nodes_of(table, node);
   const auto times = time != nullptr ? time->i64() : std::span<const std::int64_t>();
   Series series;
   series.rows = all_rows(table);

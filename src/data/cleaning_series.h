@@ -2,6 +2,7 @@
 // Rows of each node in order of time, and what is computed along them.
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "emshap/data/table.h"
@@ -18,10 +19,13 @@ struct Series {
     return std::span(rows).subspan(begins[i], begins[i + 1] - begins[i]);
   }
 };
-/// What says which rows belong to one node: the node id, else the group, else null.
-const Column* node_column(const Table& table);
-/// `part` is empty or has one entry a row.
-Series series_of(const Table& table, std::span<const std::int32_t> part);
+/// What says which rows belong to one node: the node id or group of this name, else the node id, else the
+/// group, else null.
+const Column* node_column(const Table& table, const std::string& name = {});
+/// `part` is empty or has one entry a row; `time`, `node`: columns of the table, null: the order of its rows,
+/// all of one node.
+Series series_of(const Table& table, std::span<const std::int32_t> part, const Column* time,
+                 const Column* node);
 
 /// Missing values (NaN) become the last present one of their run, else its next one, else `mean`, which may
 /// be NaN. Returns how many were filled.

@@ -110,16 +110,38 @@ Players Players::from_groups(const std::vector<Group>& groups, const std::vector
   return out;
 }
 
-Players Players::by_lag(const std::vector<std::string>& columns, const std::vector<bool>& modelled) {
+namespace {
+
+/// The modelled columns by `stem_of` their numbers, groups in order of their first column.
+template <class Stem>
+std::vector<Players::Group> grouped(const std::vector<std::string>& columns,
+                                    const std::vector<bool>& modelled, const Stem& stem_of) {
   check_modelled(columns, modelled);
-  std::vector<Group> groups;
+  std::vector<Players::Group> groups;
   std::unordered_map<std::string, std::size_t> number;
   for (std::size_t d = 0; d < columns.size(); ++d) {
     if (!modelled.empty() && !modelled[d]) continue;
-    const auto [it, added] = number.emplace(without_lag(columns[d]), groups.size());
+    const auto [it, added] = number.emplace(stem_of(d), groups.size());
     if (added) groups.push_back({it->first, {}});
     groups[it->second].second.push_back(columns[d]);
   }
+  return groups;
+}
+
+}  // namespace
+
+Players Players::by_metric(const std::vector<std::string>& columns, const std::vector<std::string>& metrics,
+                           const std::vector<bool>& modelled) {
+  if (metrics.size() != columns.size())
+    throw ShapeError(
+        fmt::format("players: {} metrics of columns, expected {}", metrics.size(), columns.size()));
+  return from_groups(grouped(columns, modelled, [&](std::size_t d) { return metrics[d]; }), columns,
+                     modelled);
+}
+
+Players Players::by_lag(const std::vector<std::string>& columns, const std::vector<bool>& modelled) {
+  std::vector<Group> groups =
+      grouped(columns, modelled, [&](std::size_t d) { return std::string(without_lag(columns[d])); });
   for (auto& [name, members] : groups)
     if (members.size() == 1) name = members.front();
   return from_groups(groups, columns, modelled);

@@ -37,6 +37,10 @@ struct EMSHAP_API Players {
   /// built without toml++).
   static Players from_file(const std::filesystem::path& path, const std::vector<std::string>& columns,
                            const std::vector<bool>& modelled = {});
+  /// Columns of one metric become one player of its name, at the place of the first; `metrics` (D): the
+  /// metric of each column. Throws also ShapeError for another number of metrics.
+  static Players by_metric(const std::vector<std::string>& columns, const std::vector<std::string>& metrics,
+                           const std::vector<bool>& modelled = {});
   /// Columns "x", "x_lag1", "x_lag2" ... (or "x_lag_1") become one player "x", at the place of the first; a
   /// lag without companions keeps its own name.
   static Players by_lag(const std::vector<std::string>& columns, const std::vector<bool>& modelled = {});
