@@ -6,7 +6,8 @@ usage: verify_onnx.py RUN DATA.csv [MODEL.onnx]
 ONNX's checker must accept the file, and ONNX Runtime must give what we gave, for batches of 1, 7 and all rows. A power
 predictor is fed the raw float32 values of the test rows, and RUN/predictions.csv holds our results: |a - b| <= 1e-5 (|b| +
 sd), sd over the rows. An EmSHAP model is fed FOLDER/x.npy and FOLDER/mask.npy, and FOLDER/OUTPUT.npy holds our results for
-each output (`emshap_export --run RUN --model emshap --out MODEL.onnx --test-rows FOLDER`): |a - b| <= 1e-4 (|b| +
+each output (`emshap_export --run RUN --model emshap --out MODEL.onnx --test-rows FOLDER`; power predictors may be checked so
+too, which those need that take lags and the like): |a - b| <= 1e-4 (|b| +
 max(sd, 0.1)), in raw units (|b| + sd). An attribution file (`emshap_export --attribution ... --test-rows FOLDER`) is fed
 FOLDER/x.npy: |a - b| <= 1e-4 (max phi - min phi) of the row, and 1e-3 b more for standard errors, but for one row in eight,
 in which one coalition's value may differ (a draw on the other side of a border); rows are fed together and alone, and the
@@ -88,6 +89,9 @@ def verify_power(run: pathlib.Path, data: pathlib.Path, path: pathlib.Path) -> N
     model, session = open_model(path)
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     features = json.loads(metadata["features"])
+    if json.loads(metadata.get("cleaning_not_in_graph", "[]")):
+        raise SystemExit(f"{path}: takes features that a row of {data} alone does not give (metadata cleaning_not_in_graph); "
+                         "check it with --test-rows")
     with (run / "predictions.csv").open(newline="") as file:
         table = list(csv.DictReader(file))
     if not table:
@@ -150,8 +154,12 @@ def verify_attribution(folder: pathlib.Path, path: pathlib.Path, model: onnx.Mod
 
 def verify_rows(folder: pathlib.Path, path: pathlib.Path) -> None:
     model, session = open_model(path)
-    if {entry.key: entry.value for entry in model.metadata_props}.get("model") == "attribution":
+    kind = {entry.key: entry.value for entry in model.metadata_props}.get("model")
+    if kind == "attribution":
         return verify_attribution(folder, path, model, session)
+    if kind == "power_predictor":
+        x, power = np.load(folder / "x.npy"), np.load(folder / "power.npy")
+        return report(path, f"{len(x)} rows", check(path, session, {"x": x}, {"power": power}, POWER_LIMIT, {}))
     verify_emshap(folder, path, session)
 
 

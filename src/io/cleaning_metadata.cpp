@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -32,12 +31,12 @@ Tensor rows_beyond(const Cleaning& cleaning, Tensor rows) {
   if (cleaning.low().size() != width)
     throw ShapeError(
         fmt::format("rows_beyond: rows have {} columns, expected {}", width, cleaning.low().size()));
-  for (std::int64_t r = 1; r < std::min<std::int64_t>(rows.rows(), 8); r += 2)
+  for (std::int64_t r = 1; r < rows.rows(); r += 3)
     for (std::size_t c = 0; c < width; ++c) {
       const double low = cleaning.low()[c], high = cleaning.high()[c];
       float& x = rows.ptr<float>()[static_cast<std::size_t>(r) * width + c];
       if (!std::isfinite(low) || !std::isfinite(high) || std::isnan(x)) continue;
-      const bool down = (c + static_cast<std::size_t>(r / 2)) % 2 == 0;
+      const bool down = (c + static_cast<std::size_t>(r / 3)) % 2 == 0;
       x = static_cast<float>(down ? low - (high - low) : high + (high - low));
     }
   return rows;

@@ -108,6 +108,20 @@ TEST_SUITE("players") {
     CHECK(some.inputs == 3);
   }
 
+  TEST_CASE("columns of a metric are one player, by its name") {
+    const Names columns{"cpu", "mem", "hour", "cpu_lag1", "cpu_std5", "weekend"},
+        metrics{"cpu", "mem", "time", "cpu", "cpu", "time"};
+    const Players p = Players::by_metric(columns, metrics);
+    CHECK(p.names == Names{"cpu", "mem", "time"});
+    CHECK(p.columns == Columns{{0, 3, 4}, {1}, {2, 5}});
+    const Players some = Players::by_metric(columns, metrics, {false, true, true, true, false, false});
+    CHECK(some.names == Names{"mem", "time", "cpu"});
+    CHECK(some.columns == Columns{{1}, {2}, {3}});
+    CHECK_THROWS_AS(Players::by_metric(columns, {"cpu"}), ShapeError);
+    CHECK_THROWS_AS(Players::by_metric(columns, metrics, {true}), ShapeError);
+    CHECK(Players::by_metric({}, {}).size() == 0);
+  }
+
   TEST_CASE("masks of columns from coalitions of players") {
     const Players p =
         Players::from_groups({{"g", {"a", "c"}}}, {"a", "b", "c", "d"}, {true, true, true, false});

@@ -18,8 +18,8 @@ EMSHAP_API void add_cleaning(const Cleaning& cleaning, std::map<std::string, std
 EMSHAP_API Cleaning read_cleaning(const std::map<std::string, std::string>& metadata,
                                   const std::string& file);
 
-/// The rows (n, D) f32 of the cleaning's outputs to verify a file on: every second one of the first eight
-/// with its clipped columns moved beyond their bounds, so that clipping is verified too.
+/// The rows (n, D) f32 of the cleaning's outputs to verify a file on: one in three with its clipped columns
+/// moved beyond their bounds, so that clipping is verified too. Throws ShapeError for other columns.
 EMSHAP_API Tensor rows_beyond(const Cleaning& cleaning, Tensor rows);
 
 }  // namespace emshap::io
