@@ -16,7 +16,8 @@
 //   categorical (batch, V)  log-probabilities of the categories, feature after feature; 0 for known features;
 //                           only where the model has categorical features
 //   conditional_mean (batch, F)  raw units: the inverse transform of proposal_mean, neither rounded to a grid
-//                           nor clamped; known features: x; constant columns: their training value
+//                           nor clamped; known features: x, clipped where the space clips; constant columns:
+//                           their training value
 // Initialisers have the names of our parameters. Metadata: "model" (emshap), "version", "features",
 // "model_features", "proposal", "energy_used", "energy_gain", "seed", "architecture" (JSON: layout, Gaussian
 // base, sizes), "feature_space" (JSON), "feature_space_hash", "weights_hash", and what the caller adds.
