@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # From nothing to a trained power predictor, a density model of the metrics, the watts each metric stands for with a report,
-# and verified ONNX files, on generated data.
+# and verified ONNX files: generated hosts send messages to an embedded Kafka cluster, and everything else follows from them.
 set -euo pipefail
 
 usage() {
@@ -21,7 +21,8 @@ bin=
 do_build=yes
 verify=yes
 only_verify=no
-rows=20000
+rows=50000
+nodes=200
 epochs=60
 steps=5000
 energy_steps=1000
@@ -34,7 +35,7 @@ while [ $# -gt 0 ]; do
     --build) build=${2?}; shift ;;
     --skip-build) do_build=no ;;
     --bin) bin=${2?}; do_build=no; shift ;;
-    --quick) rows=3000; epochs=8; steps=150; energy_steps=50; explained=6; coalitions=64; compared=4 ;;
+    --quick) rows=4000; nodes=40; epochs=8; steps=150; energy_steps=50; explained=6; coalitions=64; compared=4 ;;
     --no-verify) verify=no ;;
     --verify-only) only_verify=yes; do_build=no ;;
     -h | --help) usage; exit 0 ;;
@@ -90,13 +91,50 @@ if [ "$do_build" = yes ]; then
   did+=("built the apps in $build/bin")
 fi
 
-step "make data"
+# count FILE KEY: a number at the top level of a JSON file.
+count() { sed -nE "s/^  \"$2\": ([0-9]+),?$/\1/p" "$1"; }
+# The cluster ends with this script, which holds the other end of its input.
+cluster=
+end_cluster() {
+  [ -z "$cluster" ] || { exec 9>&-; wait "$cluster" 2> /dev/null || true; cluster=; }
+}
+trap end_cluster EXIT
+
+step "hosts send messages"
 mkdir -p "$out"
-show "$bin/emshap_datagen" --rows "$rows" --seed 42 --out "$data"
-did+=("made $rows rows of host metrics: $data")
+rm -f "$out/commands" "$out/features.db"*
+mkfifo "$out/commands"
+"$bin/emshap_mock_cluster" --topic raw_metrics:64 < "$out/commands" > "$out/cluster.txt" &
+cluster=$!
+exec 9> "$out/commands"
+for _ in $(seq 100); do
+  grep -q '^bootstrap' "$out/cluster.txt" && break
+  sleep 0.1
+done
+brokers=$(sed -n 's/^bootstrap //p' "$out/cluster.txt")
+show "$bin/emshap_datagen" --kafka "$brokers" --rows "$rows" --nodes "$nodes" --poison 0.01 --seed 42 \
+  --report "$out/sent.json"
+
+step "ingest"
+show "$bin/emshap_ingest" --brokers "$brokers" --store "$out/features.db" --until-idle 3 --report "$out/ingested.json"
+end_cluster
+sent=$(count "$out/sent.json" acknowledged)
+good=$(count "$out/sent.json" good)
+spoiled=$(count "$out/sent.json" spoiled)
+stored=$(count "$out/ingested.json" stored)
+rejected=$(count "$out/ingested.json" rejected)
+echo "sent $sent = $good good + $spoiled spoiled; stored $stored + quarantined $rejected = $((stored + rejected))"
+if [ "$good" != "$stored" ] || [ "$spoiled" != "$rejected" ] || [ "$sent" != $((stored + rejected)) ]; then
+  echo "demo.sh: these counts should be equal" >&2
+  exit 5
+fi
+show "$bin/emshap_ingest" inspect --store "$out/features.db" > "$out/inspect.txt"
+head -12 "$out/inspect.txt"
+show "$bin/emshap_ingest" export --store "$out/features.db" --out "$data"
+did+=("received $sent messages from an embedded Kafka cluster: $stored samples stored, $rejected in quarantine: $out/features.db")
 
 step "train"
-show "$bin/emshap_train" all --data "$data" --target power_consumption --target-unit W \
+show "$bin/emshap_train" all --data "$out/features.db" --target power_consumption --target-unit W \
   --out "$run" --power-epochs "$epochs" --max-steps "$steps" --energy-steps "$energy_steps" --seed 42 --overwrite
 did+=("trained a power predictor and a density model of the metrics: $run")
 

@@ -39,6 +39,20 @@ if [ -n "$pg" ]; then
   psql=(psql -q -h "$out/pg" -U emshap -d postgres)
 fi
 
+# measured FILE COMMAND...: adds the largest resident set of the command to its JSON report.
+measured() {
+  "$python" - "$@" << 'PYTHON'
+import json, resource, subprocess, sys
+subprocess.run(sys.argv[2:], check=True)
+with open(sys.argv[1], "r+") as file:
+    report = json.load(file)
+    report["resident_mb"] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    file.seek(0)
+    json.dump(report, file)
+    file.truncate()
+PYTHON
+}
+
 mkfifo "$out/commands"
 "$build/bin/emshap_mock_cluster" --topic raw_metrics:64 < "$out/commands" > "$out/cluster" &
 pids+=($!)
@@ -49,12 +63,12 @@ brokers=$(sed -n 's/^bootstrap //p' "$out/cluster")
   --property batch.num.messages=10000 --property linger.ms=200
 
 for round in $(seq "$rounds"); do
-  "$build/bin/emshap_ingest" --brokers "$brokers" --group "ours_$round" --store "$out/ours.$round.db" --quiet \
-    --messages "$messages" --report "$out/sqlite.$round.json"
+  measured "$out/sqlite.$round.json" "$build/bin/emshap_ingest" --brokers "$brokers" --group "ours_$round" --quiet \
+    --messages "$messages" --store "$out/ours.$round.db" --report "$out/sqlite.$round.json"
   if [ -n "$pg" ]; then
     "${psql[@]}" -c "DROP DATABASE IF EXISTS bench" -c "CREATE DATABASE bench"
-    "$build/bin/emshap_ingest" --brokers "$brokers" --group "pg_$round" --quiet --messages "$messages" \
-      --store "postgresql://emshap@/bench?host=$out/pg" --report "$out/postgresql.$round.json"
+    measured "$out/postgresql.$round.json" "$build/bin/emshap_ingest" --brokers "$brokers" --group "pg_$round" --quiet \
+      --messages "$messages" --store "postgresql://emshap@/bench?host=$out/pg" --report "$out/postgresql.$round.json"
   fi
   "$python" "$here/ingest.py" --brokers "$brokers" --group "python_$round" --messages "$messages" \
     --store "$out/python.$round.db" --proto "$root/proto" > "$out/python.$round.json"
