@@ -122,9 +122,9 @@ sent=$(count "$out/sent.json" acknowledged)
 good=$(count "$out/sent.json" good)
 spoiled=$(count "$out/sent.json" spoiled)
 stored=$(count "$out/ingested.json" stored)
-rejected=$(count "$out/ingested.json" rejected)
+rejected=$(($(count "$out/ingested.json" rejected) + $(count "$out/ingested.json" repeated)))
 echo "sent $sent = $good good + $spoiled spoiled; stored $stored + quarantined $rejected = $((stored + rejected))"
-if [ "$good" != "$stored" ] || [ "$spoiled" != "$rejected" ] || [ "$sent" != $((stored + rejected)) ]; then
+if [ "$good" != "$stored" ] || [ "$spoiled" != "$rejected" ] || [ "$sent" != $((good + spoiled)) ]; then
   echo "demo.sh: these counts should be equal" >&2
   exit 5
 fi
