@@ -74,7 +74,8 @@ Quarantined repeated_message(const Sample& sample, std::string topic, std::int64
 }
 
 bool before(const Sample* a, const Sample* b) {
-  return a->time != b->time ? a->time < b->time : a->node_id < b->node_id;
+  const int nodes = a->node_id.compare(b->node_id);
+  return nodes != 0 ? nodes < 0 : a->time < b->time;
 }
 
 }  // namespace

@@ -46,10 +46,10 @@ void EngineStore::read(const RowFilter& filter, const Sample* after, std::int64_
   const std::string node = after == nullptr ? std::string() : after->node_id;
   Condition c = condition(filter);
   if (after != nullptr) {
-    const std::string from = c.value(time);
-    c.add(fmt::format("(time, node_id) > ({}, {})", from, c.value(std::string_view(node))));
+    const std::string from = c.value(std::string_view(node));
+    c.add(fmt::format("(node_id, time) > ({}, {})", from, c.value(time)));
   }
-  const std::string sql = fmt::format("SELECT {} FROM samples{} ORDER BY time, node_id LIMIT {}",
+  const std::string sql = fmt::format("SELECT {} FROM samples{} ORDER BY node_id, time LIMIT {}",
                                       sample_columns(), c.sql, std::max<std::int64_t>(block, 0));
   const std::lock_guard lock(mutex_);
   std::size_t rows = 0;
@@ -160,22 +160,33 @@ StoreSummary EngineStore::summary() {
   return s;
 }
 
-/// Samples go in parts of about 50,000, oldest first, each in its own transaction: a consumer gets in
-/// between, and the log stays short.
+/// Samples go node by node, oldest first, in parts of at most about 50,000, each in its own transaction: a consumer
+/// gets in between, and the log stays short.
 std::pair<std::int64_t, std::int64_t> EngineStore::prune(std::int64_t time) {
   const std::lock_guard lock(mutex_);
   std::int64_t samples = 0, quarantined = 0;
+  std::string node;
   for (bool more = true; more;) {
+    std::int64_t removed = 0;
+    std::string at;
     transaction(true, [&] {
-      const StoreValue end[] = {time};
-      std::int64_t last = time - 1;
-      more = false;
-      engine_->run("SELECT time FROM samples WHERE time < $1 ORDER BY time, node_id LIMIT 1 OFFSET 50000",
-                   end, [&](const StoreRow& row) { return last = row.integer(0), more = true; });
-      const StoreValue until[] = {last};
-      samples += engine_->run("DELETE FROM samples WHERE time <= $1", until);
+      removed = 0;
+      at = node;
+      more = true;
+      while (more && removed < 50'000) {
+        std::string next;
+        const StoreValue before[] = {std::string_view(at)};
+        engine_->run("SELECT min(node_id) FROM samples WHERE node_id > $1", before,
+                     [&](const StoreRow& row) { return next = row.text(0), true; });
+        at = next;
+        more = !at.empty();  // no name is empty
+        const StoreValue old[] = {std::string_view(at), time};
+        if (more) removed += engine_->run("DELETE FROM samples WHERE node_id = $1 AND time < $2", old);
+      }
       return true;
     });
+    samples += removed;
+    node = at;
   }
   transaction(true, [&] {
     const StoreValue end[] = {time};

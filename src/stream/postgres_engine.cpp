@@ -208,7 +208,7 @@ void PostgresEngine::insert_samples(std::string_view topic, std::span<const Samp
   copy(into("pg_temp.emshap_arrived"), topic, samples);
   // Rows come back in the order of insertion, which is that of `samples`.
   std::size_t next = 0;
-  run(fmt::format("INSERT INTO samples ({0}) SELECT {0} FROM pg_temp.emshap_arrived ORDER BY time, node_id "
+  run(fmt::format("INSERT INTO samples ({0}) SELECT {0} FROM pg_temp.emshap_arrived ORDER BY node_id, time "
                   "ON CONFLICT DO NOTHING RETURNING time, node_id",
                   sample_columns()),
       {}, [&](const StoreRow& row) {

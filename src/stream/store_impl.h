@@ -58,7 +58,7 @@ class EngineStore final : public FeatureStore {
   std::mutex mutex_;
   std::unique_ptr<StoreEngine> engine_;
   Repeated repeated_;
-  std::vector<const Sample*> order_;  ///< samples to insert, by (time, node_id)
+  std::vector<const Sample*> order_;  ///< samples to insert, by (node_id, time)
   std::vector<std::size_t> twice_;    ///< places in order_ whose key is in the table
 };
 

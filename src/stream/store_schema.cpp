@@ -14,13 +14,13 @@ constexpr std::string_view kinds[2][5] = {
     {"bigint", "integer", "real", R"(text COLLATE "C")", "bytea"},
 };
 
-/// Types as {long}, {int}, {real}, {text}, {bytes}; {keyed} after a table that is stored in its key's order.
+/// Types as {long}, {int}, {real}, {text}, {bytes}.
 std::vector<std::string> description() {
   std::string samples = "CREATE TABLE samples (time {long} NOT NULL, node_id {text} NOT NULL";
   samples += ", power_consumption {real}";
   for (const char* name : metric_names) samples += fmt::format(", {} {{real}}", name);
   samples += R"(, extra {text}, topic {text} NOT NULL, "partition" {int} NOT NULL, "offset" {long} NOT NULL)";
-  samples += ", PRIMARY KEY (time, node_id)){keyed}";
+  samples += ", PRIMARY KEY (node_id, time))";
   return {
       samples,
       R"(CREATE TABLE quarantine (topic {text} NOT NULL, "partition" {int} NOT NULL, "offset" {long} NOT NULL)"
@@ -41,8 +41,7 @@ std::vector<std::string> schema_statements(Dialect dialect) {
   for (const std::string& text : description())
     statements.push_back(fmt::format(fmt::runtime(text), fmt::arg("long", kind[0]), fmt::arg("int", kind[1]),
                                      fmt::arg("real", kind[2]), fmt::arg("text", kind[3]),
-                                     fmt::arg("bytes", kind[4]),
-                                     fmt::arg("keyed", dialect == Dialect::sqlite ? " WITHOUT ROWID" : "")));
+                                     fmt::arg("bytes", kind[4])));
   return statements;
 }
 

@@ -55,7 +55,7 @@ TEST_SUITE("feature_store") {
       reading.read_only = true;
       const auto store = open_store(location, reading);
       std::sort(batch.samples.begin(), batch.samples.end(), [](const Sample& a, const Sample& b) {
-        return a.time != b.time ? a.time < b.time : a.node_id < b.node_id;
+        return a.node_id != b.node_id ? a.node_id < b.node_id : a.time < b.time;
       });
       for (const std::int64_t block : {1, 39, 40, 1000}) {
         const std::vector<Sample> samples = all_samples(*store, {}, block);

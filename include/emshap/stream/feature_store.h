@@ -91,7 +91,7 @@ class EMSHAP_API FeatureStore {
   /// Stored positions of a topic, by partition.
   virtual std::map<std::int32_t, Position> positions(const std::string& topic) = 0;
 
-  /// Replaces `out` with the next at most `block` samples by (time, node_id in byte order): those behind the
+  /// Replaces `out` with the next at most `block` samples by (node_id in byte order, time): those behind the
   /// sample `after` (its time and node_id count), or the first ones. Empty at the end. Each call is a read of
   /// its own, so that long training does not hold a transaction; rows that arrive meanwhile in the past are
   /// not promised.

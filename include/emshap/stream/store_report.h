@@ -38,7 +38,7 @@ struct ExportResult {
   std::string data_hash;                     ///< that StoreSource gives to these rows
   std::vector<std::filesystem::path> files;  ///< written
 };
-/// Rows by (time, node_id) to a CSV file: columns as in emshap_datagen's files, then "extra.NAME" for each of
+/// Rows by (node_id, time) to a CSV file: columns as in emshap_datagen's files, then "extra.NAME" for each of
 /// `extras`. Memory does not grow with the rows. Throws IoError (environment) when writing fails, Interrupted
 /// when stopped; then no file is written.
 EMSHAP_API ExportResult export_csv(FeatureStore& store, const RowFilter& filter,

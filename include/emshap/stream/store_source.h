@@ -2,7 +2,7 @@
 // Rows of a feature store as a Source, so that whatever reads a table reads a store.
 //
 // Columns as in emshap_datagen's files: time, node_id, the 20 metrics, power_consumption; and "extra.NAME"
-// for each such name in the selection. Rows come in the order of (time, node_id). The data hash is that of a
+// for each such name in the selection. Rows come in the order of (node_id, time). The data hash is that of a
 // CSV file of the same rows (emshap_ingest export), with the text of their extra metrics: one more row or
 // another value changes it.
 //
