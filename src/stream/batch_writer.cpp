@@ -87,14 +87,14 @@ bool BatchWriter::drain(Milliseconds wait) {
   return done;
 }
 
-std::optional<std::map<std::int32_t, Position>> BatchWriter::positions(const std::string& topic) {
+std::map<std::int32_t, Position> BatchWriter::positions(const std::string& topic) {
   Lock lock(mutex_);
   answer_.reset();
   queue_.push_back({{}, &topic});
   changed_.notify_all();
   changed_.wait(lock, [&] { return failure_ != nullptr || answer_.has_value(); });
   rethrow();
-  return std::exchange(answer_, std::nullopt);
+  return *std::exchange(answer_, std::nullopt);
 }
 
 std::uint32_t BatchWriter::generation(std::int32_t partition) {
@@ -135,7 +135,7 @@ void BatchWriter::work() {
     const std::int64_t bytes = job.parcel.bytes;
     try {
       if (job.topic != nullptr)
-        answer = store_.positions(*job.topic);
+        insist("read", [&] { answer = store_.positions(*job.topic); });
       else
         write(job.parcel);
     } catch (...) {
@@ -177,28 +177,27 @@ void BatchWriter::write(Parcel& parcel) {
   }
 }
 
-/// False after a conflict: the rest is to be written without the partitions that others have moved on.
-bool BatchWriter::commit(Parcel& parcel) {
+/// Uses the store until it works, for retry_seconds at most; returns whether it took more than one attempt.
+bool BatchWriter::insist(const char* what, const std::function<void()>& use) {
   const auto start = Clock::now();
   double delay = 0.05;
   bool retried = false;
-  CommitResult result;
   while (true) {
     try {
-      result = store_.commit(parcel.batch, parcel.fingerprint);
+      use();
       break;
     } catch (const Error& e) {
       if (e.kind() != ErrorKind::environment) throw;
       const double waited = std::chrono::duration<double>(Clock::now() - start).count();
       if (waited >= options_.retry_seconds || !pause(std::min(delay, options_.retry_seconds - waited)))
-        throw IoError(fmt::format("{} could not be written{}: {}", options_.store_name,
+        throw IoError(fmt::format("{} could not be {}{}: {}", options_.store_name, what,
                                   retried ? fmt::format(" for {:.0f} s", waited) : "", e.what()),
                       ErrorKind::environment);
       const Lock lock(mutex_);
       if (!retried)
         written_.lines.emplace_back(LogLevel::warning,
-                                    fmt::format("{} could not be written: {}; trying again for {:.0f} s",
-                                                options_.store_name, e.what(), options_.retry_seconds));
+                                    fmt::format("{} could not be {}: {}; trying again for {:.0f} s",
+                                                options_.store_name, what, e.what(), options_.retry_seconds));
       ++written_.retries;
       retried = true;
       delay = std::min(2 * delay, 5.0);
@@ -206,14 +205,23 @@ bool BatchWriter::commit(Parcel& parcel) {
   }
   const Lock lock(mutex_);
   if (retried)
-    written_.lines.emplace_back(LogLevel::info, fmt::format("{} can be written again", options_.store_name));
+    written_.lines.emplace_back(LogLevel::info, fmt::format("{} can be {} again", options_.store_name, what));
+  return retried;
+}
+
+/// False after a conflict: the rest is to be written without the partitions that others have moved on.
+bool BatchWriter::commit(Parcel& parcel) {
+  CommitResult result;
+  const bool retried = insist("written", [&] { result = store_.commit(parcel.batch, parcel.fingerprint); });
+  const Lock lock(mutex_);
   // A lost connection leaves open whether the transaction was done: if all partitions stand exactly where it
   // would have brought them, it was.
   const auto& ranges = parcel.batch.ranges;
-  const bool done_before = retried && result.conflicts.size() == ranges.size() &&
-                           std::all_of(ranges.begin(), ranges.end(), [&](const Range& r) {
-                             return result.conflicts.at(r.partition) == r.next;
-                           });
+  const bool done_before =
+      retried && !result.written() && std::all_of(ranges.begin(), ranges.end(), [&](const Range& r) {
+        const auto found = result.conflicts.find(r.partition);
+        return found == result.conflicts.end() ? r.first == r.next : found->second == r.next;
+      });
   if (done_before) {
     result.stored = static_cast<std::int64_t>(parcel.batch.samples.size());
     result.quarantined = static_cast<std::int64_t>(parcel.batch.rejected.size());

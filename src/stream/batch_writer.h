@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <deque>
 #include <exception>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -62,8 +63,8 @@ class BatchWriter {
   bool push(Parcel& parcel, Milliseconds wait);
   /// True when all that was handed over has been written or dropped. Throws what ended the writer.
   bool drain(Milliseconds wait);
-  /// Asks the store, in order with the batches; empty when stopped before. Throws what the store throws.
-  std::optional<std::map<std::int32_t, Position>> positions(const std::string& topic);
+  /// Asks the store, in order with the batches, and as patiently. Throws what ended the writer.
+  std::map<std::int32_t, Position> positions(const std::string& topic);
 
   std::uint32_t generation(std::int32_t partition);
   std::uint32_t renew(std::int32_t partition);
@@ -79,6 +80,7 @@ class BatchWriter {
   void work();
   void write(Parcel& parcel);
   bool commit(Parcel& parcel);
+  bool insist(const char* what, const std::function<void()>& use);
   bool pause(double seconds);
   void rethrow();  // with the lock held
 

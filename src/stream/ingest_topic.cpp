@@ -285,8 +285,8 @@ class TopicIngest {
     std::map<std::int32_t, std::int64_t> offsets;
     std::vector<std::int32_t> fresh;
     for (const std::int32_t i : partitions) {
-      const auto found = stored->find(i);
-      if (found != stored->end())
+      const auto found = stored.find(i);
+      if (found != stored.end())
         offsets[i] = found->second.next_offset;
       else
         fresh.push_back(i);

@@ -61,8 +61,10 @@ bool is_secret(const std::string& name) {
 }
 
 void add_property(KafkaProperties& properties, const std::string& key_value, const std::string& where) {
-  const std::size_t equals = key_value.find('=');
-  const std::string name = trimmed(key_value.substr(0, equals));
+  const std::string text = trimmed(key_value);
+  const std::size_t equals = text.find('=');
+  // Where '=' is missing a value may stand behind a blank.
+  const std::string name = text.substr(0, std::min(equals, text.find_first_of(" \t:")));
   if (is_secret(name)) {
     std::string variable = name;
     std::transform(variable.begin(), variable.end(), variable.begin(),
@@ -72,9 +74,8 @@ void add_property(KafkaProperties& properties, const std::string& key_value, con
         "or in the environment as EMSHAP_KAFKA_{}",
         where, name, variable));
   }
-  if (equals == std::string::npos)
-    throw ConfigError(fmt::format("{}: '{}' is not KEY=VALUE", where, key_value));
-  set(properties, name, trimmed(key_value.substr(equals + 1)), where);
+  if (equals == std::string::npos) throw ConfigError(fmt::format("{}: '{}' is not KEY=VALUE", where, name));
+  set(properties, name, trimmed(std::string_view(text).substr(equals + 1)), where);
 }
 
 void add_properties_file(KafkaProperties& properties, const std::filesystem::path& file) {

@@ -21,10 +21,12 @@ std::string one_line(std::string text) {
 
 PostgresConnection::PostgresConnection(std::string url)
     : url_(std::move(url)), location_(without_password(url_)) {
-  // libpq's own words are not repeated: they may quote a part of the password.
+  // libpq's own words are not repeated: they may quote a part of the password, and so may
+  // the location of what is no URL.
   const std::unique_ptr<PQconninfoOption, FreePostgres> options(PQconninfoParse(url_.c_str(), nullptr));
   if (options == nullptr)
-    throw ConfigError(fmt::format("store {}: not a URL that libpq can read", location_));
+    throw ConfigError(
+        fmt::format("store {}...: not a URL that libpq can read", url_.substr(0, url_.find("//") + 2)));
   bool password = false;
   for (const PQconninfoOption* o = options.get(); o->keyword != nullptr; ++o)
     password |= std::strstr(o->keyword, "password") != nullptr && o->val != nullptr && *o->val != '\0';

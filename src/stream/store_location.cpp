@@ -26,7 +26,9 @@ std::string without_password(const std::string& location) {
   std::string out = location;
   // postgresql://user:password@host:port,host:port/database?key=value&key=value
   const std::size_t begin = out.find("//") + 2;
-  const std::size_t at = out.substr(0, out.find_first_of("?", begin)).rfind('@');
+  std::size_t at = out.substr(0, out.find('?', begin)).rfind('@');
+  // libpq looks for the user first: up to an '@' before any '/', so that a password may contain a '?'.
+  if (at == std::string::npos) at = out.substr(0, out.find('/', begin)).rfind('@');
   if (at != std::string::npos && at >= begin) {
     const std::size_t colon = out.find(':', begin);
     if (colon < at) out.erase(colon, at - colon);

@@ -155,6 +155,7 @@ class MemoryStore final : public stream::FeatureStore {
     return result;
   }
   std::map<std::int32_t, stream::Position> positions(const std::string&) override {
+    if (before_positions) before_positions();
     const std::lock_guard lock(mutex_);
     return places_;
   }
@@ -200,6 +201,7 @@ class MemoryStore final : public stream::FeatureStore {
   }
 
   std::function<void(const stream::Batch&)> before_commit;  ///< set before the run; may throw or sleep
+  std::function<void()> before_positions;                   ///< the same
 
  private:
   std::mutex mutex_;

@@ -72,8 +72,8 @@ TEST_CASE("Batches are written in order and counted; the queue is bounded by byt
   CHECK(written.positions.at(0) == 30);
   CHECK(writer.take().stored == 0);
   Parcel large = parcel_of(writer, {{0, 30, 31}}, 1'000'000);
-  CHECK(writer.push(large, milliseconds(0)));                 // one always has room
-  CHECK(writer.positions("topic")->at(0).next_offset == 31);  // asked behind the batches
+  CHECK(writer.push(large, milliseconds(0)));                // one always has room
+  CHECK(writer.positions("topic").at(0).next_offset == 31);  // asked behind the batches
 }
 
 TEST_CASE("Stale records are dropped before the store sees them") {
@@ -124,13 +124,37 @@ TEST_CASE("A batch that was written though the answer was lost is not taken for 
     throw IoError("connection lost", ErrorKind::environment);
   };
   BatchWriter writer(store, {1000, 10, "store"}, stop);
-  Parcel p = parcel_of(writer, {{0, 0, 5}, {1, 0, 7}});
+  Parcel p = parcel_of(writer, {{0, 0, 5}, {1, 0, 7}, {2, 40, 40}});
   CHECK(writer.push(p, milliseconds(0)));
   CHECK(writer.drain(milliseconds(10000)));
   const Written written = writer.take();
   CHECK(written.conflicts == 0);
+  CHECK(written.discarded == 0);
   CHECK(written.stored == 12);
   CHECK(written.retries == 1);
+}
+
+TEST_CASE("Positions are asked for as patiently as batches are written") {
+  MemoryStore store;
+  store.put(0, 7);
+  int calls = 0;
+  store.before_positions = [&] {
+    if (++calls < 3) throw IoError("the server restarts", ErrorKind::environment);
+  };
+  const StopToken stop;
+  SUBCASE("until the store answers") {
+    BatchWriter writer(store, {1000, 10, "store"}, stop);
+    CHECK(writer.positions("topic").at(0).next_offset == 7);
+    const Written written = writer.take();
+    CHECK(written.retries == 2);
+    REQUIRE(written.lines.size() == 2);
+    CHECK(written.lines[0].second.find("could not be read: the server restarts") != std::string::npos);
+  }
+  SUBCASE("not longer than allowed") {
+    BatchWriter writer(store, {1000, 0, "store"}, stop);
+    CHECK_THROWS_AS(writer.positions("topic"), IoError);
+    CHECK(calls == 1);
+  }
 }
 
 TEST_CASE("What ends the writer reaches whoever asks; nothing is written afterwards") {

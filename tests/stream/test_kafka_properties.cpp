@@ -35,7 +35,7 @@ TEST_CASE("Properties of the command line are KEY=VALUE and no secrets") {
                            "sasl.oauthbearer.config", "sasl.oauthbearer.client.secret"}) {
     CAPTURE(name);
     CHECK(is_secret(name));
-    for (const char* value : {"", "=", "=hidden"}) {
+    for (const char* value : {"", "=", "=hidden", " hidden", ": hidden", " = hidden"}) {
       const std::string text =
           config_error([&] { add_property(p, name + std::string(value), "--property"); });
       CHECK(has(text, "is a secret"));

@@ -43,6 +43,8 @@ TEST_CASE("store location: without password") {
   check("postgres://user:sec:ret@host,other:5433/db?sslmode=require",
         "postgres://user@host,other:5433/db?sslmode=require");
   check("postgresql://user:sec/ret@host/db", "postgresql://user@host/db");
+  check("postgresql://user:sec?ret@host/db", "postgresql://user@host/db");
+  check("postgresql://user:a?password=secret@host/db?b=2", "postgresql://user@host/db?b=2");
   check("postgresql://:secret@host", "postgresql://@host");
   check("postgresql:///db?host=/run/x&user=a&password=secret", "postgresql:///db?host=/run/x&user=a");
   check("postgresql:///db?password=secret&host=/run/x", "postgresql:///db?host=/run/x");

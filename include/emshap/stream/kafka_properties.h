@@ -1,8 +1,7 @@
 #pragma once
 // librdkafka's properties as the apps take them: checked by name, secrets kept apart.
 //
-// Precedence: defaults of the library < configuration file and command line < --properties FILE <
-// environment.
+// Precedence: defaults of the library < --properties FILE < environment < configuration file < command line.
 #include <filesystem>
 #include <map>
 #include <string>
