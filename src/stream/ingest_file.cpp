@@ -1,5 +1,9 @@
 // The loop over a file: one partition, whose position carries a fingerprint of what was read.
-#include <cstdio>
+#include <poll.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
 
 #include <fmt/format.h>
 
@@ -9,19 +13,36 @@
 namespace emshap::stream {
 namespace {
 
+/// Standard input, without waiting longer than until `due` or a stop.
+struct Input {
+  const StopToken& stop;
+  Clock::time_point due = Clock::time_point::max();
+  bool ended = false;
+
+  std::size_t read(char* to, std::size_t size) {
+    while (!ended && !stop.stop_requested() && Clock::now() < due) {
+      pollfd input{STDIN_FILENO, POLLIN, 0};
+      if (::poll(&input, 1, 50) <= 0) continue;
+      const ssize_t got = ::read(STDIN_FILENO, to, size);
+      ended = got == 0;
+      if (got >= 0) return static_cast<std::size_t>(got);
+      if (errno != EINTR && errno != EAGAIN)
+        throw IoError(fmt::format("standard input cannot be read: {}", std::strerror(errno)));
+    }
+    return 0;
+  }
+};
+
 std::unique_ptr<RecordReader> open_input(const std::filesystem::path& file, const std::string& name,
-                                         RecordOptions records) {
-  if (file != "-") return open_records(file, records);
+                                         RecordOptions records, Input& input) {
+  if (file != "-") {
+    input.ended = true;
+    return open_records(file, records);
+  }
   if (records.format == RecordFormat::automatic)
     throw ConfigError("standard input has no ending that tells its format; give --format");
   return open_records(
-      name,
-      [](char* to, std::size_t size) {
-        const std::size_t got = std::fread(to, 1, size, stdin);
-        if (got == 0 && std::ferror(stdin) != 0) throw IoError("standard input cannot be read");
-        return got;
-      },
-      records);
+      name, [&input](char* to, std::size_t size) { return input.read(to, size); }, records);
 }
 
 std::int64_t bytes_of(const Batch& batch) {
@@ -32,9 +53,10 @@ std::int64_t bytes_of(const Batch& batch) {
 
 class FileIngest {
  public:
-  FileIngest(FeatureStore& store, RecordReader& reader, const IngestOptions& options, IngestReport& report,
-             ProgressSink& sink, const StopToken& stop)
+  FileIngest(FeatureStore& store, RecordReader& reader, Input& input, const IngestOptions& options,
+             IngestReport& report, ProgressSink& sink, const StopToken& stop)
       : reader_(reader),
+        input_(input),
         options_(options),
         report_(report),
         sink_(sink),
@@ -60,15 +82,22 @@ class FileIngest {
       if (options_.messages > 0) most = std::min(most, options_.messages - report_.received);
       const std::int64_t before = reader_.bytes();
       bool more = false;
+      input_.due = Clock::now() + std::chrono::duration_cast<Clock::duration>(
+                                      std::chrono::duration<double>(std::min(options_.batch_seconds, 1e6)));
       try {
         more = reader_.next(most, unix_seconds(), parcel.batch);
       } catch (...) {
         finish();  // what was before is good
         throw;
       }
-      if (!more) {
+      if (!more && input_.ended) {
         report_.ended = "end of the file";
         break;
+      }
+      if (!more) {
+        take_written();
+        see_end();
+        continue;
       }
       report_.received += parcel.batch.records();
       report_.bytes += reader_.bytes() - before;
@@ -78,12 +107,7 @@ class FileIngest {
       while (!writer_.push(parcel, std::chrono::milliseconds(1000))) sink_.progress(progress_of(report_, 0));
       take_written();
       sink_.progress(progress_of(report_, options_.messages));
-      if (stop_.stop_requested())
-        report_.ended = "stopped";
-      else if (options_.messages > 0 && report_.received >= options_.messages)
-        report_.ended = fmt::format("{} messages", options_.messages);
-      else if (options_.for_seconds > 0 && seconds_since(start_) >= options_.for_seconds)
-        report_.ended = "time is over";
+      see_end();
     }
     if (const auto tail = reader_.tail())
       sink_.log(
@@ -91,6 +115,15 @@ class FileIngest {
           fmt::format("{}: the last {} bytes, from byte {} on, are no whole record ({}); they are read when "
                       "the rest is there",
                       reader_.name(), tail->bytes, tail->byte, tail->what));
+  }
+
+  void see_end() {
+    if (stop_.stop_requested())
+      report_.ended = "stopped";
+    else if (options_.messages > 0 && report_.received >= options_.messages)
+      report_.ended = fmt::format("{} messages", options_.messages);
+    else if (options_.for_seconds > 0 && seconds_since(start_) >= options_.for_seconds)
+      report_.ended = "time is over";
   }
 
   void finish() {
@@ -112,6 +145,7 @@ class FileIngest {
   }
 
   RecordReader& reader_;
+  Input& input_;
   const IngestOptions& options_;
   IngestReport& report_;
   ProgressSink& sink_;
@@ -131,7 +165,8 @@ void ingest_file(FeatureStore& store, const std::filesystem::path& file, const s
   try {
     RecordOptions used = records;
     used.acceptance = options.acceptance;
-    const auto reader = open_input(file, name, used);
+    Input input{stop};
+    const auto reader = open_input(file, name, used, input);
     const auto stored = store.positions(report.topic);
     if (const auto found = stored.find(0); found != stored.end()) {
       resume(*reader, found->second.next_offset, found->second.fingerprint);
@@ -140,7 +175,7 @@ void ingest_file(FeatureStore& store, const std::filesystem::path& file, const s
         sink.log(LogLevel::info, fmt::format("{}: {} records are in {} already; going on behind them",
                                              reader->name(), found->second.next_offset, options.store_name));
     }
-    FileIngest(store, *reader, options, report, sink, stop).run();
+    FileIngest(store, *reader, input, options, report, sink, stop).run();
   } catch (const Error& e) {
     report.ended = "failed";
     if (e.kind() != ErrorKind::environment || report.batches == 0) throw;

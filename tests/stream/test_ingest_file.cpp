@@ -1,4 +1,6 @@
 // Files into SQLite: nothing twice, grown files go on, changed ones are refused.
+#include <unistd.h>
+
 #include <fstream>
 
 #include <nlohmann/json.hpp>
@@ -125,4 +127,43 @@ TEST_CASE("Metrics that may stand for zero are named; the report is text and JSO
   CHECK(to_text(f.report).find("received 2000 = stored 2000 + rejected 0") != std::string::npos);
   f.report.stored = 1999;
   CHECK(to_text(f.report).find("received 2000 differs from") != std::string::npos);
+}
+
+TEST_CASE("What comes on standard input is written in time; a stop does not wait for more") {
+  int ends[2];
+  REQUIRE(pipe(ends) == 0);
+  const int before = dup(0);
+  dup2(ends[0], 0);
+  const auto write = [&](const std::string& text) {
+    REQUIRE(::write(ends[1], text.data(), text.size()) == static_cast<ssize_t>(text.size()));
+  };
+  MemoryStore store;
+  StopToken stop;
+  IngestReport report;
+  RecordOptions records;
+  records.format = RecordFormat::jsonl;
+  std::thread run([&] { ingest_file(store, "-", "piped", records, quick(), report, null_sink(), stop); });
+  write(lines(0, 3) + R"({"time": 1)");
+  CHECK(wait_for([&] { return store.records() == 3; }));
+  write(R"(000007, "node_id": "b"})"
+        "\n" +
+        lines(10, 1));
+  CHECK(wait_for([&] { return store.records() == 5; }));
+  SUBCASE("stopped") {
+    stop.request_stop();
+    run.join();
+    CHECK(report.ended == "stopped");
+  }
+  SUBCASE("at its end") {
+    close(ends[1]);
+    ends[1] = -1;
+    run.join();
+    CHECK(report.ended == "end of the file");
+  }
+  CHECK(report.received == 5);
+  CHECK(report.rejected == 0);
+  CHECK(report.adds_up());
+  dup2(before, 0);
+  for (const int file : {before, ends[0], ends[1]})
+    if (file >= 0) close(file);
 }
