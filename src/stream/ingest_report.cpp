@@ -17,7 +17,7 @@ std::string to_text(const IngestReport& r) {
   std::string out = fmt::format("{} -> {}: {} after {:.1f} s, {:.0f} messages/s, {} batches\n", r.topic,
                                 r.store, r.ended.empty() ? "ended" : r.ended, r.seconds, r.rate(), r.batches);
   const auto line = [&](const char* name, std::int64_t value, const char* note = "") {
-    out += fmt::format("  {:<16} {:>12}{}{}\n", name, value, *note != '\0' ? "  " : "", note);
+    out += fmt::format("  {:<26} {:>12}{}{}\n", name, value, *note != '\0' ? "  " : "", note);
   };
   line("received", r.received);
   line("stored", r.stored);

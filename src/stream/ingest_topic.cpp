@@ -421,6 +421,9 @@ class TopicIngest {
     report_.discarded += open_.batch.records();
     open_.clear();
     if (joined_) report_.seconds = seconds_since(start_);
+    // Waiting for more that never came says nothing of the rate.
+    if (report_.ended == "idle")
+      report_.seconds = std::chrono::duration<double>(last_message_ - start_).count();
     report_.commits_failed = consumer_.commits_failed();
     report_.lag = joined_ ? lag() : -1;
     warn_of_zeros(report_, decoder_.presence(), options_.acceptance.absent, sink_);

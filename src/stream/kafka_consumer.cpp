@@ -4,7 +4,10 @@
 
 #include <algorithm>
 #include <chrono>
+#include <condition_variable>
 #include <deque>
+#include <mutex>
+#include <set>
 #include <thread>
 
 #include <fmt/format.h>
@@ -52,6 +55,80 @@ bool lasting(rd_kafka_resp_err_t error) {
          error == RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION;
 }
 
+/// Asks the leaders, on a thread of its own, for the ends of our partitions.
+///
+/// This also keeps reading fast: once librdkafka's queue was full, version 2.0 looks up to a second later
+/// whether there is room again, unless something else wakes the thread of that broker, as this request does.
+class EndsAsker {
+ public:
+  EndsAsker(rd_kafka_t* kafka, std::string topic)
+      : kafka_(kafka), topic_(std::move(topic)), thread_([this] { work(); }) {}
+  ~EndsAsker() {
+    {
+      const std::lock_guard lock(mutex_);
+      ending_ = true;
+    }
+    changed_.notify_all();
+    thread_.join();
+  }
+  EndsAsker(const EndsAsker&) = delete;
+  EndsAsker& operator=(const EndsAsker&) = delete;
+
+  void set_partitions(std::set<std::int32_t> partitions) {
+    const std::lock_guard lock(mutex_);
+    partitions_ = std::move(partitions);
+    ends_.clear();
+  }
+  void ask() {
+    {
+      const std::lock_guard lock(mutex_);
+      wanted_ = true;
+    }
+    changed_.notify_all();
+  }
+  std::int64_t end(std::int32_t partition) const {
+    const std::lock_guard lock(mutex_);
+    const auto found = ends_.find(partition);
+    return found == ends_.end() ? -1 : found->second;
+  }
+
+ private:
+  void work() {
+    std::unique_lock lock(mutex_);
+    while (true) {
+      changed_.wait(lock, [&] { return ending_ || wanted_; });
+      if (ending_) return;
+      wanted_ = false;
+      if (partitions_.empty()) continue;
+      const Owned<rd_kafka_topic_partition_list_t> l(
+          rd_kafka_topic_partition_list_new(static_cast<int>(partitions_.size())));
+      for (const std::int32_t p : partitions_)
+        rd_kafka_topic_partition_list_add(l.get(), topic_.c_str(), p)->offset = RD_KAFKA_OFFSET_END;
+      lock.unlock();
+      rd_kafka_offsets_for_times(kafka_, l.get(), 500);
+      lock.lock();
+      for (int i = 0; i < l->cnt; ++i)
+        if (l->elems[i].err == RD_KAFKA_RESP_ERR_NO_ERROR && l->elems[i].offset >= 0 &&
+            partitions_.contains(l->elems[i].partition))
+          ends_[l->elems[i].partition] = l->elems[i].offset;
+    }
+  }
+
+  rd_kafka_t* const kafka_;
+  const std::string topic_;
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::set<std::int32_t> partitions_;
+  std::map<std::int32_t, std::int64_t> ends_;
+  bool wanted_ = false, ending_ = false;
+  std::thread thread_;
+};
+
+constexpr std::size_t almost_empty = 4096;  // messages in librdkafka's queue
+constexpr std::size_t busy_poll = 256;      // messages of a poll that shows that there is much to read
+constexpr auto ask_interval = std::chrono::milliseconds(30);
+constexpr auto busy_time = std::chrono::milliseconds(1200);
+
 }  // namespace
 
 struct KafkaConsumer::Impl {
@@ -60,6 +137,9 @@ struct KafkaConsumer::Impl {
   Owned<rd_kafka_t> kafka;
   Owned<rd_kafka_topic_t> topic;
   Owned<rd_kafka_queue_t> queue;
+  std::set<std::int32_t> mine;
+  std::unique_ptr<EndsAsker> asker;
+  Clock::time_point last_busy{}, next_ask{};
   std::vector<rd_kafka_message_t*> raw;
   std::vector<KafkaMessage> messages;
   std::size_t held = 0;  // of `raw`, to be given back
@@ -73,6 +153,15 @@ struct KafkaConsumer::Impl {
 
   Impl(const KafkaOptions& o, ProgressSink& s) : options(o), sink(s) {}
   ~Impl() { release(); }
+  /// When much was read lately and librdkafka has little left, it is to fetch on.
+  void ask_for_more() {
+    const auto now = Clock::now();
+    if (held >= busy_poll) last_busy = now;
+    if (now - last_busy > busy_time || now < next_ask || rd_kafka_queue_length(queue.get()) > almost_empty)
+      return;
+    next_ask = now + ask_interval;
+    asker->ask();
+  }
 
   void log(LogLevel level, const std::string& text) {
     sink.log(level, without_secrets(text, options.properties));
@@ -241,6 +330,7 @@ KafkaConsumer::KafkaConsumer(const KafkaOptions& options, ProgressSink& sink)
   im.topic.reset(rd_kafka_topic_new(im.kafka.get(), options.topic.c_str(), nullptr));
   if (!im.topic)
     throw ConfigError(fmt::format("topic '{}': {}", options.topic, rd_kafka_err2str(rd_kafka_last_error())));
+  im.asker = std::make_unique<EndsAsker>(im.kafka.get(), options.topic);
 }
 
 KafkaConsumer::~KafkaConsumer() {
@@ -306,6 +396,7 @@ const Polled& KafkaConsumer::poll(std::size_t most, int milliseconds) {
     if (im.raw.size() < most) im.raw.resize(most);
     const ssize_t got = rd_kafka_consume_batch_queue(im.queue.get(), milliseconds, im.raw.data(), most);
     im.held = got > 0 ? static_cast<std::size_t>(got) : 0;
+    im.ask_for_more();
   }
   im.messages.reserve(im.held);
   for (std::size_t i = 0; i < im.held; ++i) {
@@ -337,10 +428,14 @@ const Polled& KafkaConsumer::poll(std::size_t most, int milliseconds) {
 
 void KafkaConsumer::take(const std::map<std::int32_t, std::int64_t>& offsets) {
   impl_->assign(impl_->list(offsets).get());
+  for (const auto& [partition, offset] : offsets) impl_->mine.insert(partition);
+  impl_->asker->set_partitions(impl_->mine);
 }
 
 void KafkaConsumer::give_up(const std::vector<std::int32_t>& partitions) {
   impl_->unassign(impl_->list(partitions).get());
+  for (const std::int32_t p : partitions) impl_->mine.erase(p);
+  impl_->asker->set_partitions(impl_->mine);
 }
 
 void KafkaConsumer::seek(const std::map<std::int32_t, std::int64_t>& offsets,
@@ -391,7 +486,8 @@ std::int64_t KafkaConsumer::known_end(std::int32_t partition) const {
   std::int64_t low = -1, high = -1;
   const auto error = rd_kafka_get_watermark_offsets(impl_->kafka.get(), impl_->options.topic.c_str(),
                                                     partition, &low, &high);
-  return error == RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0 ? high : -1;
+  const std::int64_t seen = error == RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0 ? high : -1;
+  return std::max(seen, impl_->asker->end(partition));
 }
 
 void KafkaConsumer::commit(const std::map<std::int32_t, std::int64_t>& offsets) {
@@ -415,6 +511,7 @@ void KafkaConsumer::leave(int milliseconds) {
   if (im.leaving || !im.kafka) return;
   im.leaving = true;
   im.release();
+  im.asker->set_partitions({});
   if (!im.joined) return;
   for (const Rebalance& r : im.pending)
     if (!r.assigned) im.unassign(im.list(r.partitions).get());

@@ -137,6 +137,67 @@ TEST_CASE("settings: mistakes in a file are named") {
   CHECK(contains(message("[zzzzzzzz]\n"), "unknown table 'zzzzzzzz'"));
 }
 
+TEST_CASE("settings: a table may take keys that are no settings, and a list whole words") {
+  std::vector<std::string> rest, whole, seen_rest, seen_whole;
+  std::string config;
+  const auto run = [&](std::vector<std::string> words) {
+    App app("emshap_toy", "A toy.");
+    Command& c = app.command("", "", "  emshap_toy\n");
+    c.settings.add("kafka", "property", whole, "KEY=VALUE").whole = true;
+    c.settings.add_rest("kafka", rest);
+    c.run = [&](Session& s) {
+      seen_rest = rest;
+      seen_whole = whole;
+      config = s.config_toml();
+    };
+    words.insert(words.begin(), "emshap_toy");
+    std::vector<char*> argv;
+    for (auto& w : words) argv.push_back(w.data());
+    return app.run(static_cast<int>(argv.size()), argv.data());
+  };
+  CHECK(run({"--property", "a=1,2", "--property=b=3"}) == 0);
+  CHECK(seen_whole == std::vector<std::string>{"a=1,2", "b=3"});
+  const TemporaryFile file("[kafka]\nfetch.wait.max.ms = 10\n\"security.protocol\" = \"ssl\"\nx.y = true\n");
+  CHECK(run({"--config", file.path, "--property", "c=4"}) == 0);
+  const std::vector<std::string> expected{"fetch.wait.max.ms=10", "security.protocol=ssl", "x.y=true"};
+  CHECK(seen_rest == expected);
+  CHECK(seen_whole == std::vector<std::string>{"c=4"});
+  const TemporaryFile again(config);
+  CHECK(run({"--config", again.path}) == 0);
+  CHECK(seen_rest == expected);
+  const TemporaryFile bad("[kafka]\nx = [1]\n");
+  CHECK(run({"--config", bad.path}) == 2);
+}
+
+TEST_CASE("settings: an app may do something without a subcommand") {
+  std::string ran;
+  std::int64_t number = 0;
+  const auto run = [&](std::vector<std::string> words) {
+    App app("emshap_toy", "A toy.");
+    for (const char* name : {"", "run", "look"}) {
+      Command& c = app.command(name, "Does it.", "  emshap_toy\n");
+      c.settings.add("run", "number", number, "Number");
+      c.run = [&ran, name](Session&) { ran = std::string("ran ") + name; };
+    }
+    words.insert(words.begin(), "emshap_toy");
+    std::vector<char*> argv;
+    for (auto& w : words) argv.push_back(w.data());
+    ran.clear();
+    return app.run(static_cast<int>(argv.size()), argv.data());
+  };
+  CHECK(run({}) == 0);
+  CHECK(ran == "ran ");
+  CHECK(run({"--number", "3"}) == 0);
+  CHECK(ran == "ran ");
+  CHECK(number == 3);
+  CHECK(run({"look", "--number", "4"}) == 0);
+  CHECK(ran == "ran look");
+  CHECK(number == 4);
+  CHECK(run({"--number", "3", "look"}) == 2);
+  CHECK(run({"other"}) == 2);
+  CHECK(ran == "");
+}
+
 TEST_CASE("settings: exit codes of the command line") {
   Fixture f;
   CHECK(f.run({"--target", "y"}) == 0);

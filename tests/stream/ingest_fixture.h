@@ -103,7 +103,7 @@ class MockKafka {
     o.topic = topic;
     o.group = "test";
     o.properties = {{"fetch.wait.max.ms", "10"},
-                    {"session.timeout.ms", "3500"},
+                    {"session.timeout.ms", "6000"},
                     {"heartbeat.interval.ms", "50"},
                     {"reconnect.backoff.max.ms", "200"}};
     return o;

@@ -15,10 +15,10 @@ void slow_store() {
   std::atomic<int> naps{0};
   store.before_commit = [&](const Batch& batch) {
     // Longer than max.poll.interval.ms, which the poll must not notice.
-    if (!batch.samples.empty() && naps++ < 1) std::this_thread::sleep_for(std::chrono::milliseconds(4500));
+    if (!batch.samples.empty() && naps++ < 1) std::this_thread::sleep_for(std::chrono::milliseconds(7000));
   };
   KafkaOptions options = kafka.options();
-  options.properties["max.poll.interval.ms"] = "3500";
+  options.properties["max.poll.interval.ms"] = "6000";
   IngestOptions ingest = until_idle();
   ingest.batch_records = 100;
   ingest.ahead_bytes = 100'000;
@@ -82,6 +82,7 @@ void two_consumers(const char* strategy) {
   };
   KafkaOptions options = kafka.options();
   options.properties["partition.assignment.strategy"] = strategy;
+  options.properties["session.timeout.ms"] = "4000";
   produce(0);
   RunningIngest first(store, options, quick());
   REQUIRE(wait_for([&] { return store.records() == 1600; }));

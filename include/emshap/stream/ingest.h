@@ -50,7 +50,8 @@ struct IngestReport {
   std::int64_t conflicts = 0;         ///< times that another consumer had moved a partition on
   std::int64_t rebalances = 0, outages = 0, store_retries = 0, commits_failed = 0;
   std::int64_t batches = 0, bytes = 0;
-  double seconds = 0;     ///< from the first assignment (file: from the start)
+  double seconds =
+      0;  ///< from the first assignment (file: from the start) to the end; idle: to the last message
   std::int64_t lag = -1;  ///< records of our partitions still in the topic; -1: not known
   std::array<std::int64_t, reason_count> reasons{};
   std::map<std::int32_t, std::int64_t> positions;  ///< next offsets in the store
