@@ -12,6 +12,7 @@
 #include <librdkafka/rdkafka_mock.h>
 
 #include "emshap/core/error.h"
+#include "group_keeper.h"
 
 namespace emshap::app {
 namespace {
@@ -107,6 +108,7 @@ struct MockCluster::Impl {
   std::unique_ptr<rd_kafka_mock_cluster_t, DestroyCluster> cluster;
   std::int64_t brokers = 0;
   std::map<std::string, std::int64_t> topics;
+  std::map<std::string, std::unique_ptr<GroupKeeper>> keepers;
   Client asks;  ///< asks the cluster for offsets, as any client would
 
   std::string run(const std::vector<std::string>& words);
@@ -205,6 +207,14 @@ std::string MockCluster::Impl::run(const std::vector<std::string>& words) {
   } else if (is("coordinator", 2)) {
     check(rd_kafka_mock_coordinator_set(mock, "group", words[1].c_str(),
                                         static_cast<std::int32_t>(number(words[2], "BROKER", 1, brokers))));
+  } else if (is("keep", 1)) {
+    if (topics.count("keeper") == 0) {
+      check(rd_kafka_mock_topic_create(mock, "keeper", 2, 1));
+      topics["keeper"] = 2;
+    }
+    auto& keeper = keepers[words[1]];
+    if (!keeper)
+      keeper = std::make_unique<GroupKeeper>(rd_kafka_mock_cluster_bootstraps(mock), words[1], "keeper");
   } else if (is("errors", 3)) {
     const std::vector<rd_kafka_resp_err_t> codes(
         static_cast<std::size_t>(number(words[3], "COUNT", 1, 100000)), error_code(words[2]));

@@ -32,6 +32,7 @@ void install_signal_handler() {
   sigemptyset(&action.sa_mask);
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error to report, not one to die of
 }
 
 class RunningSession final : public Session {

@@ -382,8 +382,7 @@ class TopicIngest {
 
   void flush() {
     hand_over();
-    while (!writer_.drain(milliseconds(1000))) {
-    }
+    while (!writer_.drain(milliseconds(1000))) take_written();  // warnings of a store that is tried again
     next_commit_ = {};
     take_written();
   }

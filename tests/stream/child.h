@@ -81,8 +81,11 @@ class Child {
   }
   bool running() {
     int status = 0;
-    if (code_ < 0 && waitpid(process_, &status, WNOHANG) == process_)
+    rusage usage{};
+    if (code_ < 0 && wait4(process_, &status, WNOHANG, &usage) == process_) {
+      peak_mib_ = usage.ru_maxrss >> 10;
       code_ = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    }
     return code_ < 0;
   }
   /// Exit code, or 128 + signal; -1 when it still runs after so many seconds.
@@ -91,6 +94,8 @@ class Child {
     while (running() && Clock::now() < give_up) sleep_ms(2);
     return code_;
   }
+  /// Largest resident memory, once it has ended.
+  std::int64_t peak_mib() const { return peak_mib_; }
   std::string out() const { return read_file(out_); }
   std::string err() const { return read_file(err_); }
 
@@ -98,6 +103,7 @@ class Child {
   std::filesystem::path out_, err_;
   pid_t process_ = -1;
   int input_ = -1, code_ = -1;
+  std::int64_t peak_mib_ = 0;
 };
 
 inline std::string app_path(const std::string& name) {

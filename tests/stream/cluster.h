@@ -36,6 +36,16 @@ class Cluster {
     bootstrap_ = line.substr(10);
   }
 
+  /// The group of the tests' consumers. On the mock cluster it is never empty, so that they join quickly and
+  /// may have short sessions.
+  std::string group() {
+    if (real()) return fmt::format("emshap_test_{}", getpid());
+    if (!kept_) command("keep emshap_test");
+    kept_ = true;
+    return "emshap_test";
+  }
+  const char* session_ms() const { return real() ? "6000" : "3500"; }
+
   bool real() const { return !mock_; }
   const std::string& bootstrap() const { return bootstrap_; }
   void command(const std::string& text) {
@@ -69,7 +79,11 @@ class Cluster {
     for (std::int32_t p = 0; p < metadata->topics[0].partition_cnt; ++p)
       rd_kafka_topic_partition_list_add(list, topic.c_str(), p)->offset = RD_KAFKA_OFFSET_END;
     rd_kafka_metadata_destroy(metadata);
-    const auto code = rd_kafka_offsets_for_times(client.get(), list, 10000);
+    auto code = RD_KAFKA_RESP_ERR__TIMED_OUT;  // injected errors hit this request, too
+    for (int attempt = 0; attempt < 10 && code != RD_KAFKA_RESP_ERR_NO_ERROR; ++attempt) {
+      for (int i = 0; i < list->cnt; ++i) list->elems[i].offset = RD_KAFKA_OFFSET_END;
+      code = rd_kafka_offsets_for_times(client.get(), list, 10000);
+    }
     for (int i = 0; i < list->cnt; ++i) ends[list->elems[i].partition] = list->elems[i].offset;
     rd_kafka_topic_partition_list_destroy(list);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) throw std::runtime_error(rd_kafka_err2str(code));
@@ -95,6 +109,7 @@ class Cluster {
   std::unique_ptr<Child> mock_;
   std::string bootstrap_;
   std::size_t read_ = 0;
+  bool kept_ = false;
 };
 
 /// Tests that give fault commands run on the mock cluster only.
