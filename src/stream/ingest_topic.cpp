@@ -55,6 +55,7 @@ class TopicIngest {
       while (!ended()) step();
       consumer_.leave(10000);
     } catch (...) {
+      save();
       finish_counts();
       throw;
     }
@@ -167,10 +168,12 @@ class TopicIngest {
   void find_lost_places() {
     const auto now = Clock::now();
     if (now < next_lost_) return;
+    bool answers = true;  // else the next one would wait in vain, too
     each_assigned([&](std::int32_t i, Partition& p) {
-      if (!p.lost_place) return;
+      if (!p.lost_place || !answers) return;
       const auto marks = consumer_.ask_watermarks(i, 2000);
       if (!marks) {
+        answers = false;
         next_lost_ = now + std::chrono::seconds(1);
         return;
       }
@@ -230,6 +233,7 @@ class TopicIngest {
       each_assigned([](std::int32_t, Partition& p) { p.range = -1; });
     }
     if (!paused.empty()) {
+      last_message_ = Clock::now();  // what came meanwhile has been dropped
       consumer_.resume(paused);
       each_assigned([](std::int32_t, Partition& p) {
         p.proven = false;
@@ -292,6 +296,7 @@ class TopicIngest {
         fresh.push_back(i);
     }
     for (const auto& [i, offset] : first_places(fresh)) offsets[i] = offset;
+    std::erase_if(fresh, [&](std::int32_t i) { return !offsets.contains(i); });  // stopped meanwhile
     for (const auto& [i, offset] : offsets) {
       if (static_cast<std::size_t>(i) >= partitions_.size())
         partitions_.resize(static_cast<std::size_t>(i) + 1);
@@ -319,8 +324,8 @@ class TopicIngest {
     const auto start = Clock::now();
     while (places.size() < fresh.size()) {
       places = consumer_.ask_ends(fresh, options_.from == From::beginning, 5000);
-      if (places.size() == fresh.size()) break;
-      if (stop_.stop_requested() || seconds_since(start) > options_.connect_seconds)
+      if (places.size() == fresh.size() || stop_.stop_requested()) break;
+      if (seconds_since(start) > options_.connect_seconds)
         throw IoError(
             fmt::format("topic {}: the brokers {} did not tell the offsets of {} new partitions in {:.0f} s",
                         kafka_.topic, kafka_.brokers, fresh.size() - places.size(), seconds_since(start)),
@@ -372,12 +377,25 @@ class TopicIngest {
   }
 
   bool idle() {
-    if (options_.until_idle <= 0 || !joined_ || consumer_.outage()) return false;
+    if (options_.until_idle <= 0 || !joined_) return false;
+    if (consumer_.outage()) last_message_ = Clock::now();  // nobody knows what is there
     const double quiet = seconds_since(last_message_);
     if (quiet < options_.until_idle) return false;
     const std::int64_t behind = lag();
     if (behind == 0) return true;
     return behind > 0 && quiet >= options_.until_idle + quiet_tail_seconds;
+  }
+
+  /// After an error that is not the store's, what has been decoded is written all the same.
+  void save() noexcept {
+    try {
+      if (open_.batch.empty() || writer_.push(open_, milliseconds(10000))) {
+        open_ = Parcel();
+        while (!writer_.drain(milliseconds(1000))) {
+        }
+      }
+    } catch (const std::exception&) {  // the first error is told
+    }
   }
 
   void flush() {

@@ -145,6 +145,7 @@ struct KafkaConsumer::Impl {
   std::size_t held = 0;  // of `raw`, to be given back
   Polled polled;
   std::deque<Rebalance> pending;
+  std::optional<Rebalance> unanswered;
   std::string last_error, lasting_error;
   bool joined = false, leaving = false, outage = false;
   Clock::time_point next_probe{};
@@ -236,8 +237,8 @@ struct KafkaConsumer::Impl {
   }
   void on_rebalance(rd_kafka_resp_err_t error, rd_kafka_topic_partition_list_t* partitions) {
     const bool assigned = error == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
-    if (leaving) {  // nothing is held any more
-      if (!assigned) unassign(partitions);
+    if (leaving) {  // nothing is held any more, but librdkafka waits for an answer
+      assigned ? assign(partitions) : unassign(partitions);
       return;
     }
     if (!assigned && error != RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS) {
@@ -422,18 +423,21 @@ const Polled& KafkaConsumer::poll(std::size_t most, int milliseconds) {
   if (!im.pending.empty()) {
     im.polled.rebalance = std::move(im.pending.front());
     im.pending.pop_front();
+    im.unanswered = im.polled.rebalance;
   }
   return im.polled;
 }
 
 void KafkaConsumer::take(const std::map<std::int32_t, std::int64_t>& offsets) {
   impl_->assign(impl_->list(offsets).get());
+  impl_->unanswered.reset();
   for (const auto& [partition, offset] : offsets) impl_->mine.insert(partition);
   impl_->asker->set_partitions(impl_->mine);
 }
 
 void KafkaConsumer::give_up(const std::vector<std::int32_t>& partitions) {
   impl_->unassign(impl_->list(partitions).get());
+  impl_->unanswered.reset();
   for (const std::int32_t p : partitions) impl_->mine.erase(p);
   impl_->asker->set_partitions(impl_->mine);
 }
@@ -513,8 +517,9 @@ void KafkaConsumer::leave(int milliseconds) {
   im.release();
   im.asker->set_partitions({});
   if (!im.joined) return;
+  if (im.unanswered) im.pending.push_front(*im.unanswered);
   for (const Rebalance& r : im.pending)
-    if (!r.assigned) im.unassign(im.list(r.partitions).get());
+    r.assigned ? im.assign(im.list(r.partitions).get()) : im.unassign(im.list(r.partitions).get());
   im.pending.clear();
   const Owned<rd_kafka_error_t> error(rd_kafka_consumer_close_queue(im.kafka.get(), im.queue.get()));
   const auto end = Clock::now() + std::chrono::milliseconds(milliseconds);

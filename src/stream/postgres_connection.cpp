@@ -40,9 +40,17 @@ PostgresConnection::PostgresConnection(std::string url)
 bool PostgresConnection::connect() {
   if (connection_ != nullptr && PQstatus(connection_.get()) == CONNECTION_OK) return false;
   // Those before the URL are defaults, which it may change.
-  const char* const names[] = {"fallback_application_name", "connect_timeout", "dbname", "client_encoding",
+  // A server that vanished without a word is noticed after half a minute, not after hours.
+  const char* const names[] = {"fallback_application_name",
+                               "connect_timeout",
+                               "tcp_user_timeout",
+                               "keepalives_idle",
+                               "keepalives_interval",
+                               "keepalives_count",
+                               "dbname",
+                               "client_encoding",
                                nullptr};
-  const char* const values[] = {"emshap", "10", url_.c_str(), "UTF8", nullptr};
+  const char* const values[] = {"emshap", "10", "30000", "15", "5", "3", url_.c_str(), "UTF8", nullptr};
   connection_.reset(PQconnectdbParams(names, values, 1));
   if (connection_ == nullptr || PQstatus(connection_.get()) != CONNECTION_OK) {
     const std::string reason =

@@ -143,6 +143,61 @@ void broker_away() {
   CHECK(store.twice() == 0);
 }
 
+void idle_after_an_outage() {
+  MockKafka kafka(2);
+  kafka.produce_samples(0, 0, 100);
+  kafka.flush();
+  MemoryStore store;
+  IngestOptions options = quick();
+  options.until_idle = 1.5;
+  RunningIngest run(store, kafka.options(), options);
+  REQUIRE(wait_for([&] { return store.records() == 100; }));
+  rd_kafka_mock_broker_set_down(kafka.cluster, -1);
+  REQUIRE(wait_for([&] { return run.log.says("trying again until one does"); }));
+  std::this_thread::sleep_for(std::chrono::milliseconds(1600));
+  rd_kafka_mock_broker_set_up(kafka.cluster, -1);
+  REQUIRE(wait_for([&] { return run.log.says("answers again"); }));
+  kafka.produce_samples(1, 0, 100);
+  run.join();
+  CHECK(run.error == "");
+  CHECK(run.report.ended == "idle");
+  CHECK(store.records() == 200);
+}
+
+/// What was decoded before an error of the topic is written and counted.
+void error_of_a_partition() {
+  MockKafka kafka(2);
+  kafka.produce_samples(0, 0, 20);
+  kafka.produce_samples(1, 0, 4000);
+  kafka.flush();
+  MemoryStore store;
+  store.put(0, 500);
+  store.before_commit = [](const Batch&) { std::this_thread::sleep_for(std::chrono::milliseconds(20)); };
+  IngestOptions options = until_idle();
+  options.batch_records = 100;
+  RunningIngest run(store, kafka.options(), options);
+  run.join();
+  CHECK(run.kind == ErrorKind::data);
+  CHECK(run.report.adds_up());
+  CHECK(run.report.received == run.report.stored);
+  CHECK(run.report.stored == store.records());
+}
+
+void stopped_before_offsets_are_known() {
+  MockKafka kafka(1);
+  const std::vector<rd_kafka_resp_err_t> errors(2000, RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE);
+  rd_kafka_mock_push_request_errors_array(kafka.cluster, 2 /* ListOffsets */, errors.size(), errors.data());
+  MemoryStore store;
+  IngestOptions options = quick();
+  options.connect_seconds = 60;
+  RunningIngest run(store, kafka.options(), options);
+  std::this_thread::sleep_for(std::chrono::milliseconds(5000));  // the group is formed by then
+  run.end();
+  CHECK(run.error == "");
+  CHECK(run.report.ended == "stopped");
+  CHECK(store.place(0) == -1);
+}
+
 void nothing_there() {
   MemoryStore store;
   IngestReport report;
@@ -177,6 +232,9 @@ TEST_CASE("Trouble costs no record and stores none twice") {
       {"two consumers", [] { two_consumers("range"); }},
       {"Kafka's commits fail", commits_fail},
       {"a broker goes away", broker_away},
+      {"idle after an outage", idle_after_an_outage},
+      {"an error of one partition", error_of_a_partition},
+      {"stopped before offsets are known", stopped_before_offsets_are_known},
       {"nothing to be reached", nothing_there},
   });
 }
