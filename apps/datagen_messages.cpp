@@ -1,5 +1,7 @@
 #include "datagen_messages.h"
 
+#include <unistd.h>
+
 #include <array>
 #include <chrono>
 #include <cmath>
@@ -55,15 +57,12 @@ struct Place {
   std::int64_t messages = 0, first = -1, last = -1;
 };
 
-stream::KafkaProperties parse(const std::vector<std::string>& properties) {
-  stream::KafkaProperties pairs;
-  for (const std::string& text : properties) {
-    const std::size_t equal = text.find('=');
-    if (equal == 0 || equal == std::string::npos)
-      throw ConfigError(fmt::format("--property is '{}', expected NAME=VALUE", text));
-    pairs[text.substr(0, equal)] = text.substr(equal + 1);
-  }
-  return pairs;
+stream::KafkaProperties properties_of(const MessageOptions& options) {
+  stream::KafkaProperties properties;
+  if (!options.properties.empty()) stream::add_properties_file(properties, options.properties);
+  stream::add_properties_environment(properties, environ);
+  for (const std::string& text : options.property) stream::add_property(properties, text, "--property");
+  return properties;
 }
 
 HostSimulatorOptions simulated(const MessageOptions& options, const Session& session) {
@@ -113,7 +112,7 @@ class Publishing {
     producing.topic = options_.topic;
     producing.compression = options_.compression;
     producing.ahead_of = options_.ahead_of;
-    producing.properties = parse(options_.properties);
+    producing.properties = properties_of(options_);
     stream::KafkaProducer producer(producing, session_.stop(), session_.sink(),
                                    [this](const stream::Delivery& delivery) { take(delivery); });
     const auto begin = Clock::now();

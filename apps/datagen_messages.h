@@ -13,9 +13,10 @@ struct MessageOptions {
   HostSimulatorOptions simulator;  ///< its seed is the session's
   double poison = 0;
   std::string brokers, topic = "raw_metrics", compression = "none", ahead_of;
-  std::vector<std::string> properties;  ///< "name=value" of librdkafka
-  std::int64_t rate = 0;                ///< messages a second, 0: as fast as possible
-  std::string report, acknowledged;     ///< files to write; empty: none
+  std::vector<std::string> property;  ///< "name=value" of librdkafka, no secrets
+  std::string properties;             ///< file of such lines, for secrets too
+  std::int64_t rate = 0;              ///< messages a second, 0: as fast as possible
+  std::string report, acknowledged;   ///< files to write; empty: none
 };
 
 /// Publishes one message a row and prints what was sent. Throws IoError (environment) when messages were not

@@ -94,7 +94,11 @@ int main(int argc, char** argv) {
   settings.add("kafka", "rate", messages.rate, "Messages a second, 0: as fast as possible", at_least(0));
   settings.add("kafka", "compression", messages.compression, "none, gzip, snappy, lz4 or zstd",
                one_of({"none", "gzip", "snappy", "lz4", "zstd"}));
-  settings.add("kafka", "property", messages.properties, "Properties of librdkafka, NAME=VALUE[,...]");
+  settings
+      .add("kafka", "property", messages.property, "KEY=VALUE for librdkafka; may be repeated; no secrets")
+      .whole = true;
+  settings.add("kafka", "properties", messages.properties,
+               "File of lines KEY=VALUE for librdkafka, for secrets too");
   settings.add("kafka", "ahead-of", messages.ahead_of,
                "Consumer group that is not left more than 3 MiB a partition behind");
   settings.add("kafka", "report", messages.report, "JSON file for what was sent, by kind and partition");

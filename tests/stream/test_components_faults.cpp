@@ -24,7 +24,8 @@ struct Run {
     producer = std::make_unique<Producer>(
         cluster, topic, "sent", folder.path(),
         std::vector<std::string>{"--rows", rows, "--nodes", nodes, "--rate", rate, "--poison", "0.02",
-                                 "--property", "retry.backoff.ms=50,reconnect.backoff.max.ms=300"});
+                                 "--property", "retry.backoff.ms=50", "--property",
+                                 "reconnect.backoff.max.ms=300"});
     consumer = std::make_unique<Consumer>(cluster, topic, store, "consumer", folder.path());
     wait_for_progress(store, 1000);
   }
