@@ -206,8 +206,9 @@ void EngineStore::write_samples(const Batch& batch, CommitResult& result,
 /// The stored samples of twice_ go to quarantine, and those of the batch take their place.
 void EngineStore::replace_samples(const Batch& batch, CommitResult& result,
                                   std::vector<Quarantined>& quarantine) {
-  static const std::string select =
-      fmt::format("SELECT {} FROM samples WHERE time = $1 AND node_id = $2", sample_columns());
+  static const std::string remove =
+      fmt::format("DELETE FROM samples WHERE time = $1 AND node_id = $2 RETURNING {}", sample_columns());
+  constexpr int attempts = 3;
   const std::int64_t now = unix_now();
   std::vector<const Sample*> again;
   Sample old;
@@ -215,13 +216,17 @@ void EngineStore::replace_samples(const Batch& batch, CommitResult& result,
     const Sample& sample = *order_[i];
     const StoreValue key[] = {sample.time, sample.node_id};
     std::string topic;
-    engine_->run(select + engine_->for_update(), key, [&](const StoreRow& row) {
-      read_sample(row, old);
-      topic = row.text(sample_column_count - 3);
-      return true;
-    });
-    if (engine_->run("DELETE FROM samples WHERE time = $1 AND node_id = $2", key) != 1)
-      throw TryAgain("the store changes while samples are replaced");  // pruned by another one
+    // In one statement, so that what is removed is what goes to quarantine. PostgreSQL finds nothing where
+    // another writer replaced the row while we waited for it; the next attempt finds the new one.
+    std::int64_t removed = 0;
+    for (int attempt = 0; removed == 0 && attempt < attempts; ++attempt)
+      engine_->run(remove, key, [&](const StoreRow& row) {
+        read_sample(row, old);
+        topic = row.text(sample_column_count - 3);
+        ++removed;
+        return true;
+      });
+    if (removed == 0) throw TryAgain("the store changes while samples are replaced");  // pruned
     quarantine.push_back(repeated_message(old, std::move(topic), now));
     again.push_back(&sample);
   }

@@ -118,6 +118,47 @@ TEST_SUITE("store_failures") {
       });
   }
 
+  TEST_CASE("writers that bring samples of the same nodes and times keep each message once") {
+    for (const Repeated policy : {Repeated::first, Repeated::last})
+      on_engines([&](const std::string& location) {
+        constexpr std::int32_t threads = 4;
+        constexpr std::int64_t batches = 25, records = 20;
+        CAPTURE(static_cast<int>(policy));
+        std::atomic<int> failed{0};
+        std::vector<std::thread> writers;
+        for (std::int32_t t = 0; t < threads; ++t)
+          writers.emplace_back([&, t] {
+            try {
+              StoreOptions options;
+              options.repeated = policy;
+              const auto store = open_store(location, options);
+              std::mt19937 random(static_cast<unsigned>(t));
+              for (std::int64_t first = 0; first < batches * records; first += records) {
+                Batch batch = make_batch(t, first, records);
+                for (Sample& s : batch.samples) {
+                  s.time = 1000 + random() % 10;
+                  s.node_id = "n" + std::to_string(random() % 4);
+                }
+                if (!store->commit(batch).written()) ++failed;
+              }
+            } catch (const std::exception& e) {
+              MESSAGE(std::string(e.what()));
+              ++failed;
+            }
+          });
+        for (std::thread& writer : writers) writer.join();
+        CHECK(failed == 0);
+        const auto store = open_store(location);
+        std::set<std::pair<std::int32_t, std::int64_t>> places;
+        const std::vector<Sample> samples = all_samples(*store);
+        CHECK(samples.size() == 40);
+        for (const Sample& s : samples) CHECK(places.emplace(s.partition, s.offset).second);
+        for (const Quarantined& q : all_quarantined(*store))
+          CHECK(places.emplace(q.partition, q.offset).second);
+        CHECK(places.size() == static_cast<std::size_t>(threads * batches * records));
+      });
+  }
+
   TEST_CASE("a writer that is killed at any moment leaves whole batches") {
     on_engines([](const std::string& location) {
       open_store(location);
