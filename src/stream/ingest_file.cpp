@@ -9,6 +9,7 @@
 
 #include "emshap/core/error.h"
 #include "ingest_shared.h"
+#include "stream/store_text.h"
 
 namespace emshap::stream {
 namespace {
@@ -162,6 +163,9 @@ void ingest_file(FeatureStore& store, const std::filesystem::path& file, const s
   report = {};
   report.topic = "file:" + name;
   report.store = options.store_name;
+  if (!is_storable(name))
+    throw ConfigError(fmt::format(
+        "{}: its name is no UTF-8 text and cannot be stored; give another one with --as", storable(name)));
   try {
     RecordOptions used = records;
     used.acceptance = options.acceptance;

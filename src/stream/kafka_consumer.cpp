@@ -284,6 +284,8 @@ KafkaConsumer::KafkaConsumer(const KafkaOptions& options, ProgressSink& sink)
   Impl& im = *impl_;
   if (options.topic.empty() || options.topic[0] == '^')
     throw ConfigError(fmt::format("topic '{}': expected the name of one topic", options.topic));
+  if (options.group.empty()) throw ConfigError("the name of the consumer group is empty");
+  if (options.brokers.empty()) throw ConfigError("brokers: expected HOST:PORT, several with commas");
   Owned<rd_kafka_conf_t> conf(rd_kafka_conf_new());
   char text[512] = "";
   const auto set = [&](const std::string& name, const std::string& value) {

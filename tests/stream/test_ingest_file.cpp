@@ -96,6 +96,13 @@ TEST_CASE("So many records are taken, a stop ends between batches") {
   CHECK(f.store->count({}) == 43);
 }
 
+TEST_CASE("A file whose name cannot be stored needs another one") {
+  FileRun f;
+  append(f.file, lines(0, 3));
+  CHECK_THROWS_AS(ingest_file(*f.store, f.file, "\xff.jsonl", {}, f.options, f.report, f.log), ConfigError);
+  CHECK(f.report.received == 0);
+}
+
 TEST_CASE("A store that another process fills from the same file is an error") {
   FileRun f;
   append(f.file, lines(0, 100));

@@ -95,6 +95,12 @@ TEST_CASE("Unknown properties and bad values are named") {
   CHECK(text != "");
   CHECK(!has(text, "hidden"));
   o = {};
+  o.group = "";
+  CHECK(has(config_error(open), "group is empty"));
+  o = {};
+  o.brokers = "";
+  CHECK(has(config_error(open), "expected HOST:PORT"));
+  o = {};
   o.topic = "^all";
   CHECK(has(config_error(open), "one topic"));
 }
