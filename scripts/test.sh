@@ -126,7 +126,8 @@ stage_build() {
 
 stage_tests() {
   [ -n "${EMSHAP_DATA:-}" ] || skipped+=("tests on the real data sets: EMSHAP_DATA is unset")
-  run_ctest tests build/cpu-only -LE slow
+  # Two more at a time than processors: tests of streams mostly wait, for brokers and for what was killed.
+  run_ctest tests build/cpu-only -LE slow -j $((jobs + 2))
 }
 
 # Which instruction-set levels this processor has.
