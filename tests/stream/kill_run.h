@@ -48,7 +48,7 @@ inline void run_kills(const KillPlan& plan) {
   // More rows than it comes to: the producer is told to end when the last kill is done.
   Producer producer(
       cluster, topic, "sent", folder.path(),
-      {"--rows", "20000000", "--nodes", "640", "--interval", "30", "--start", "1600000000", "--rate", "3000",
+      {"--rows", "20000000", "--nodes", "640", "--interval", "30", "--start", "1600000000", "--rate", "2000",
        "--poison", "0.02", "--ahead-of", cluster.group(), "--property", "linger.ms=20"});
   std::vector<std::unique_ptr<Consumer>> consumers(plan.consumers);
   std::int64_t started = 0, at_work = 0;
@@ -64,9 +64,9 @@ inline void run_kills(const KillPlan& plan) {
     if (random.uniform() < .2) {
       sleep_ms(static_cast<std::int64_t>(random.below(1500)));  // starting, joining
     } else {
-      const std::int64_t before = progress(plan.store);
+      const std::int64_t before = progress(plan.store, topic);
       const auto give_up = Clock::now() + std::chrono::seconds(30);
-      while (progress(plan.store) == before && Clock::now() < give_up) sleep_ms(5);
+      while (progress(plan.store, topic) == before && Clock::now() < give_up) sleep_ms(5);
       sleep_ms(static_cast<std::int64_t>(random.below(200)));
       ++at_work;
     }
@@ -82,7 +82,7 @@ inline void run_kills(const KillPlan& plan) {
   CHECK(sent["failed"] == 0);
   const auto ends = cluster.ends(topic);
   if (!cluster.real()) CHECK(sum(ends) == sent["acknowledged"].get<std::int64_t>());
-  wait_for_progress(plan.store, sum(ends), 120);
+  wait_for_progress(plan.store, topic, sum(ends), 300);
   for (auto& consumer : consumers) consumer->stop();
   const Stored stored = read_store(plan.store);
   const Acknowledgements acknowledged = producer.acknowledged();
@@ -92,13 +92,12 @@ inline void run_kills(const KillPlan& plan) {
   CHECK(at_work >= plan.kills / 2);
 
   if (const char* table = std::getenv("EMSHAP_KILL_TABLE")) {
-    std::int64_t lost = 0;
-    for (const auto& [place, one] : acknowledged) lost += stored.records.count(place) == 0 ? 1 : 0;
+    const Differences d = compare(stored, ends, acknowledged);
     const auto seconds = std::chrono::duration<double>(Clock::now() - begin).count();
     std::ofstream(table, std::ios::app) << fmt::format(
         "| {} | {} | {} | {} | {} | {} | {} | {} | {:.0f} |\n", plan.engine, plan.consumers, plan.kills,
         acknowledged.size(), stored.samples, stored.records.size() - static_cast<std::size_t>(stored.samples),
-        lost, static_cast<std::int64_t>(stored.records.size()) - sum(ends), seconds);
+        d.lost, d.twice, seconds);
   }
 }
 

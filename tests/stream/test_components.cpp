@@ -23,6 +23,38 @@ Cluster& shared_cluster() {
 }  // namespace
 
 TEST_SUITE("components") {
+  TEST_CASE("what is lost, doubled, invented or altered is seen") {
+    Stored good;
+    good.records = {
+        {{0, 0}, {"a", "good"}}, {{0, 1}, {"b", "no time"}}, {{1, 0}, {"a", "repeated (node_id, time)"}}};
+    good.partitions[0] = {"t", 0, 2, 1, 1, 0};
+    good.partitions[1] = {"t", 1, 1, 0, 1, 0};
+    const std::map<std::int32_t, std::int64_t> ends{{0, 2}, {1, 1}, {2, 0}};
+    const Acknowledgements sent{{{0, 0}, {"a", "good"}}, {{0, 1}, {"b", "no time"}}};
+    CHECK(compare(good, ends, sent).sum() == 0);
+    Acknowledgements copy = sent;
+    copy[{1, 0}] = {"a", "good"};
+    CHECK(compare(good, ends, copy).other_fate == 1);
+    CHECK(compare(good, ends, copy, true).sum() == 0);
+    Stored lost = good;
+    lost.records.erase({0, 1});
+    CHECK(compare(lost, ends, sent).lost == 1);
+    CHECK(compare(lost, ends, sent).unaccounted == 1);
+    lost.missed = lost.partitions[0].missed = 1;
+    lost.partitions[0].quarantined = 0;
+    CHECK(compare(lost, ends, sent).sum() == 0);  // noted as missed
+    Stored more = good;
+    more.records[{0, 2}] = {"c", "good"};
+    CHECK(compare(more, ends, sent).invented == 1);
+    Stored altered = good;
+    altered.records[{0, 0}].hash = "c";
+    CHECK(compare(altered, ends, sent).other_bytes == 1);
+    Stored behind = good;
+    behind.partitions[0].next_offset = 1;
+    CHECK(compare(behind, ends, sent).unaccounted == 1);
+    CHECK(compare(good, {{0, 2}, {1, 1}, {2, 3}}, sent).unaccounted == 1);
+  }
+
   TEST_CASE("poison and compressed batches: what is stored is what was sent, by kind") {
     const report::TemporaryFolder folder;
     Cluster& cluster = shared_cluster();
@@ -52,12 +84,12 @@ TEST_SUITE("components") {
     Producer producer(cluster, topic, "sent", folder.path(),
                       {"--rows", "36000", "--nodes", "200", "--rate", "3000", "--poison", "0.02"});
     Consumer first(cluster, topic, store, "first", folder.path());
-    wait_for_progress(store, 3000);
+    wait_for_progress(store, topic, 3000);
     Consumer second(cluster, topic, store, "second", folder.path());
     sleep_ms(4000);
     const auto one = first.stop();
     const auto sent = producer.done();
-    wait_for_progress(store, sent["acknowledged"].get<std::int64_t>());
+    wait_for_progress(store, topic, sent["acknowledged"].get<std::int64_t>());
     const auto two = second.stop();
     CHECK(one["stored"].get<std::int64_t>() > 0);
     CHECK(two["stored"].get<std::int64_t>() > 0);

@@ -27,7 +27,7 @@ struct Run {
                                  "--property", "retry.backoff.ms=50", "--property",
                                  "reconnect.backoff.max.ms=300"});
     consumer = std::make_unique<Consumer>(cluster, topic, store, "consumer", folder.path());
-    wait_for_progress(store, 1000);
+    wait_for_progress(store, topic, 1000);
   }
   /// All that is in the topic has to come into the store.
   nlohmann::json finish(bool copies) {
@@ -36,7 +36,7 @@ struct Run {
     const auto ends = cluster.ends(topic);
     CHECK(sum(ends) >= sent["acknowledged"].get<std::int64_t>());
     if (!copies) CHECK(sum(ends) == sent["acknowledged"].get<std::int64_t>());
-    wait_for_progress(store, sum(ends), 90);
+    wait_for_progress(store, topic, sum(ends), 90);
     const auto report = consumer->stop();
     check_store(read_store(store), ends, producer->acknowledged(), copies);
     return report;

@@ -58,7 +58,7 @@ TEST_SUITE("full disk") {
     Consumer limited(cluster, topic, store, "limited", folder.path(),
                      {"--messages", "40000", "--store-seconds", "0.5", "--batch-records", "2000"}, 2 << 20);
     check_stopped(limited, store);
-    const std::int64_t reached = progress(store);
+    const std::int64_t reached = progress(store, topic);
     CHECK(reached < 40000);
     Consumer(cluster, topic, store, "free", folder.path(), {"--until-idle", "0.5"}).done();
     check_store(read_store(store), cluster.ends(topic), producer.acknowledged());
@@ -77,7 +77,7 @@ TEST_SUITE("full disk") {
     Consumer full(cluster, topic, store, "full", folder.path(),
                   {"--messages", "30000", "--store-seconds", "0.5", "--batch-records", "1000"});
     check_stopped(full, store);
-    CHECK(progress(store) < 30000);
+    CHECK(progress(store, topic) < 30000);
     std::filesystem::remove(disk.folder + "/filler");
     Consumer(cluster, topic, store, "free", folder.path(), {"--until-idle", "0.5"}).done();
     check_store(read_store(store), cluster.ends(topic), producer.acknowledged());
