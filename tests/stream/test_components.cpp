@@ -113,6 +113,18 @@ TEST_SUITE("components") {
     check_store(read_store(store), cluster.ends(topic), producer.acknowledged());
   }
 
+  TEST_CASE("a producer that is paced by the group loses nothing in a topic that keeps 5 MiB") {
+    const report::TemporaryFolder folder;
+    Cluster& cluster = shared_cluster();
+    const std::string topic = cluster.topic(1), store = (folder.path() / "s.db").string();
+    Consumer consumer(cluster, topic, store, "consumer", folder.path(), {"--messages", "60000"});
+    Producer producer(cluster, topic, "sent", folder.path(),
+                      {"--rows", "60000", "--nodes", "20", "--ahead-of", cluster.group()});
+    producer.done();
+    CHECK(consumer.done()["missed"] == 0);
+    check_store(read_store(store), cluster.ends(topic), producer.acknowledged());
+  }
+
   TEST_CASE("a consumer goes on where it was stopped, whatever Kafka's own offsets say") {
     const report::TemporaryFolder folder;
     Cluster& cluster = shared_cluster();
