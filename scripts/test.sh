@@ -231,6 +231,7 @@ stage_tsan() {
     -DEMSHAP_SANITIZE=thread -DEMSHAP_WITH_CUDA=OFF -DEMSHAP_BUILD_BENCHMARKS=OFF -DEMSHAP_BUILD_APPS=OFF || return 1
   local folder targets=() rc=0
   for folder in core ops layers train; do targets+=("tests/$folder/all"); done
+  targets+=(test_ingest)
   build build-tsan build/tsan "${targets[@]}" || return 1
   # Kernels with many bits of address randomisation break GCC's ThreadSanitizer; run without it where that is allowed.
   if setarch "$(uname -m)" -R true 2> /dev/null; then
@@ -239,6 +240,7 @@ stage_tsan() {
   for folder in core ops layers train; do
     run_ctest "tsan-$folder" "build/tsan/tests/$folder" -LE slow || rc=1
   done
+  run_ctest tsan-ingest build/tsan/tests/stream -R '^ingest$' || rc=1
   ctest_prefix=()
   return $rc
 }
