@@ -45,11 +45,12 @@ inline void run_kills(const KillPlan& plan) {
   const std::string topic = cluster.topic();
   const auto begin = Clock::now();
   Generator random({plan.seed, RandomPurpose::test});
+  // Large message sets: the mock cluster gives one of them a partition and fetch, and looks for it in a list.
   // More rows than it comes to: the producer is told to end when the last kill is done.
   Producer producer(
       cluster, topic, "sent", folder.path(),
       {"--rows", "20000000", "--nodes", "640", "--interval", "30", "--start", "1600000000", "--rate", "2000",
-       "--poison", "0.02", "--ahead-of", cluster.group(), "--property", "linger.ms=20"});
+       "--poison", "0.02", "--ahead-of", cluster.group(), "--property", "linger.ms=300"});
   std::vector<std::unique_ptr<Consumer>> consumers(plan.consumers);
   std::int64_t started = 0, at_work = 0;
   const auto start = [&](std::size_t i) {
