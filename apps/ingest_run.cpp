@@ -3,6 +3,9 @@
 #include <unistd.h>
 
 #include <cctype>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
 #include <memory>
 
 #include <fmt/format.h>
@@ -39,6 +42,16 @@ std::unordered_set<std::string> read_nodes(const std::string& file) {
   return nodes;
 }
 
+/// Days of reading should not end with a report that cannot be written.
+void check_folder(const std::filesystem::path& report) {
+  if (report.empty()) return;
+  const std::filesystem::path folder = report.has_parent_path() ? report.parent_path() : ".";
+  if (access(folder.c_str(), W_OK | X_OK) != 0)
+    throw IoError(fmt::format("--report {}: no file can be written in {}: {}", report.string(),
+                              folder.string(), std::strerror(errno)),
+                  ErrorKind::environment);
+}
+
 stream::KafkaProperties properties_of(const Options& o) {
   stream::KafkaProperties properties;
   if (!o.properties.empty()) stream::add_properties_file(properties, o.properties);
@@ -65,6 +78,7 @@ void run(const Options& o, Session& session) {
   } else if (o.file == "-" && o.as.empty()) {
     throw ConfigError("--file - reads standard input, which has no name; give it one with --as NAME");
   }
+  check_folder(o.report);
   const auto store = stream::open_store(o.store, store_options);
 
   stream::IngestReport report;

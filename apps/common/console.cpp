@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <utility>
 
 #include <fmt/format.h>
 #include <spdlog/sinks/basic_file_sink.h>
@@ -33,6 +34,7 @@ spdlog::level::level_enum level_of(LogLevel level) {
 
 constexpr auto live_interval = std::chrono::milliseconds(100);
 constexpr auto plain_interval = std::chrono::seconds(10);
+constexpr auto rate_interval = std::chrono::seconds(10);
 
 }  // namespace
 
@@ -71,7 +73,9 @@ void Console::progress(const Progress& p) {
     stage_start_ = now;
     stage_first_ = p.done;
     last_shown_ = now - plain_interval;
+    earlier_ = later_ = {now, p.done};
   }
+  if (now - later_.time >= rate_interval) earlier_ = std::exchange(later_, Mark{now, p.done});
   if (quiet_) return;
   const bool complete = p.total > 0 && p.done >= p.total;
   if (complete && complete_ && !fresh) return;  // said already
@@ -86,7 +90,9 @@ void Console::progress(const Progress& p) {
     return;
   }
   last_shown_ = now;
-  const std::string text = progress_line(p, std::chrono::duration<double>(now - stage_start_).count());
+  const Mark since = p.total > 0 ? Mark{stage_start_, stage_first_} : earlier_;
+  const std::string text =
+      progress_line(p, std::chrono::duration<double>(now - since.time).count(), since.done);
   if (terminal_) {
     std::fprintf(stderr, "\r%s\x1b[K", text.c_str());
     std::fflush(stderr);
@@ -97,11 +103,11 @@ void Console::progress(const Progress& p) {
   }
 }
 
-std::string Console::progress_line(const Progress& p, double elapsed) const {
+std::string Console::progress_line(const Progress& p, double elapsed, std::int64_t first) const {
   std::string text = p.stage + " " + p.unit + fmt::format(" {}", p.done);
   if (p.total > 0) text += fmt::format("/{}", p.total);
   for (const auto& [name, value] : p.values) text += fmt::format("  {} {:.5g}", name, value);
-  const double done = static_cast<double>(p.done - stage_first_);
+  const double done = static_cast<double>(p.done - first);
   if (done > 0 && elapsed > 0) {
     const double rate = done / elapsed;
     text += fmt::format("  {:.{}f} {}/s", rate, rate < 10 ? 1 : 0, p.unit);

@@ -31,7 +31,7 @@ class Console : public ProgressSink {
   void error(const std::string& text);
 
  private:
-  std::string progress_line(const Progress& progress, double elapsed) const;
+  std::string progress_line(const Progress& progress, double elapsed, std::int64_t first) const;
   void clear_line();
   std::string app_;
   bool quiet_, terminal_, line_shown_ = false, complete_ = false;
@@ -39,6 +39,11 @@ class Console : public ProgressSink {
   std::string stage_;
   std::chrono::steady_clock::time_point stage_start_, last_shown_;
   std::int64_t stage_first_ = 0;
+  struct Mark {
+    std::chrono::steady_clock::time_point time;
+    std::int64_t done = 0;
+  };
+  Mark earlier_, later_;  // of work without an end, whose rate is that of the last 10 to 20 s
 };
 
 }  // namespace emshap::app

@@ -429,7 +429,9 @@ class TopicIngest {
     }
     report_.lag = joined_ ? lag() : -1;
     if (joined_) report_.seconds = seconds_since(start_);
-    sink_.progress(progress_of(report_, options_.messages));
+    Progress progress = progress_of(report_, options_.messages);
+    if (!joined_) progress.stage = "waiting for partitions,";
+    sink_.progress(progress);
     warn_of_zeros(report_, decoder_.presence(), options_.acceptance.absent, sink_);
   }
 
@@ -440,7 +442,7 @@ class TopicIngest {
     if (joined_) report_.seconds = seconds_since(start_);
     // Waiting for more that never came says nothing of the rate.
     if (report_.ended == "idle")
-      report_.seconds = std::chrono::duration<double>(last_message_ - start_).count();
+      report_.seconds = std::max(0.0, std::chrono::duration<double>(last_message_ - start_).count());
     report_.commits_failed = consumer_.commits_failed();
     report_.lag = joined_ ? lag() : -1;
     warn_of_zeros(report_, decoder_.presence(), options_.acceptance.absent, sink_);

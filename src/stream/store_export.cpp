@@ -1,5 +1,6 @@
 // Copies of a store's rows for other programs.
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 #include <fmt/format.h>
@@ -48,16 +49,25 @@ ExportResult export_csv(FeatureStore& store, const RowFilter& filter, const std:
   CsvWriter writer(path);
   Chunk chunk;
   ExportResult out;
+  std::vector<bool> seen(extras.size());
   Table ordered(schema);
   writer.write(ordered);  // the header, for no rows too
   while (source.next(chunk)) {
     for (Column& column : ordered.columns()) column = chunk.table.column(column.name());
     writer.write(ordered);
+    for (std::size_t i = 0; i < extras.size(); ++i) {
+      const auto values = ordered.column("extra." + extras[i]).f32();
+      seen[i] = seen[i] || std::ranges::any_of(values, [](float v) { return !std::isnan(v); });
+    }
     out.rows += ordered.rows();
     sink.progress({"exporting", out.rows, std::max(total, out.rows), "row", {}});
     check_stop(stop, out.rows);
   }
   writer.commit();
+  for (std::size_t i = 0; i < extras.size(); ++i)
+    if (out.rows > 0 && !seen[i])
+      sink.log(LogLevel::warning, fmt::format("{}: no sample has the metric '{}'; its column is empty",
+                                              path.string(), extras[i]));
   out.data_hash = source.provenance().data_hash;
   out.files = {path};
   return out;

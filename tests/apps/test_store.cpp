@@ -140,7 +140,9 @@ TEST_CASE("store: export, inspect, prune") {
   };
   std::vector<std::string> wide = store("export");
   wide.insert(wide.end(), {"--extra", "inlet,rack", "--out", "wide.csv"});
-  CHECK(f.run("emshap_ingest", wide).says("240 rows"));
+  const AppRun copied = f.run("emshap_ingest", wide);
+  CHECK(copied.says("240 rows"));
+  CHECK(copied.says("no sample has the metric 'rack'"));
   CHECK(read_file(f.at("wide.csv")).find("power_consumption,extra.inlet,extra.rack\n") != std::string::npos);
   f.run("emshap_ingest", {"export", "--store", "metrics.db", "--out", "m.npy"});
   for (const char* name : {"m.npy", "m_time.npy", "m_node.npy", "m_names.json"})
@@ -203,6 +205,9 @@ TEST_CASE("store: one sentence for what is wrong, without passwords") {
           "ends in .csv or .npy");
   refused("emshap_ingest", {"export", "--store", "metrics.db", "--out", "x.npy", "--extra", "a"}, 2,
           "--extra");
+  refused("emshap_ingest", {"--file", "metrics.jsonl", "--store", "fresh.db", "--report", "none/report.json"},
+          4, "--report none/report.json: no file can be written in none: No such file");
+  CHECK(!fs::exists(f.at("fresh.db")));
   refused("emshap_ingest", {"prune", "--store", "metrics.db", "--older-than", "soon"}, 2, "the time 'soon'");
   const std::vector<std::string> train{"power", "--target", "power_consumption", "--out", "run", "--data"};
   const auto with = [&](std::vector<std::string> more) {

@@ -121,6 +121,24 @@ TEST_CASE("store report: how old") {
   CHECK(utc_text(INT64_MAX) == std::to_string(INT64_MAX));
 }
 
+struct Warnings final : ProgressSink {
+  std::string text;
+  void log(LogLevel level, const std::string& line) override {
+    if (level == LogLevel::warning) text += line + "\n";
+  }
+  void progress(const Progress&) override {}
+};
+
+TEST_CASE("store export: a further metric that no sample has is warned about") {
+  const TemporaryFolder folder;
+  const auto store = open_store((folder / "store.db").string());
+  fill(*store);
+  Warnings said;
+  export_csv(*store, {}, folder / "all.csv", {"inlet", "inlett"}, said);
+  CHECK(said.text.find("no sample has the metric 'inlett'") != std::string::npos);
+  CHECK(said.text.find("'inlet'") == std::string::npos);
+}
+
 TEST_CASE("store export: the CSV file is the store's rows") {
   on_engines([](const std::string& location) {
     const TemporaryFolder folder;
