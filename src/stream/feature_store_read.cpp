@@ -160,8 +160,8 @@ StoreSummary EngineStore::summary() {
   return s;
 }
 
-/// Samples go node by node, oldest first, in parts of at most about 50,000, each in its own transaction: a consumer
-/// gets in between, and the log stays short.
+/// Samples go node by node, oldest first, in parts of at most about 50,000, each in its own transaction: a
+/// consumer gets in between, and the log stays short.
 std::pair<std::int64_t, std::int64_t> EngineStore::prune(std::int64_t time) {
   const std::lock_guard lock(mutex_);
   std::int64_t samples = 0, quarantined = 0;
@@ -178,10 +178,16 @@ std::pair<std::int64_t, std::int64_t> EngineStore::prune(std::int64_t time) {
         const StoreValue before[] = {std::string_view(at)};
         engine_->run("SELECT min(node_id) FROM samples WHERE node_id > $1", before,
                      [&](const StoreRow& row) { return next = row.text(0), true; });
-        at = next;
-        more = !at.empty();  // no name is empty
-        const StoreValue old[] = {std::string_view(at), time};
-        if (more) removed += engine_->run("DELETE FROM samples WHERE node_id = $1 AND time < $2", old);
+        more = !next.empty();  // no name is empty
+        if (!more) break;
+        const StoreValue old[] = {std::string_view(next), time};
+        std::int64_t end = time;
+        engine_->run(
+            "SELECT time FROM samples WHERE node_id = $1 AND time < $2 ORDER BY time LIMIT 1 OFFSET 50000",
+            old, [&](const StoreRow& row) { return end = row.integer(0), true; });
+        const StoreValue part[] = {std::string_view(next), end};
+        removed += engine_->run("DELETE FROM samples WHERE node_id = $1 AND time < $2", part);
+        if (end == time) at = next;  // else the node has more
       }
       return true;
     });

@@ -147,6 +147,22 @@ TEST_SUITE("store_reading") {
     });
   }
 
+  TEST_CASE("prune of a host with more rows than one part") {
+    on_engines([](const std::string& location) {
+      const auto store = open_store(location);
+      constexpr std::int64_t rows = 120'000;
+      for (const char* node : {"a", "b"}) {
+        Batch batch;
+        batch.topic = node;
+        for (std::int64_t r = 0; r < rows; ++r) batch.samples.push_back(make_sample(0, r, 1000 + r, node));
+        batch.ranges = {{0, 0, rows}};
+        CHECK(store->commit(batch).stored == rows);
+      }
+      CHECK(store->prune(1000 + rows - 7).first == 2 * (rows - 7));
+      CHECK(store->count({}) == 14);
+    });
+  }
+
   TEST_CASE("prune of more than one part gives the file's room back") {
     const StoreFolder folder;
     const std::string path = (folder / "store.db").string();
