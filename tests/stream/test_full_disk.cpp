@@ -32,6 +32,7 @@ void check_stopped(Consumer& consumer, const std::string& store) {
   CHECK(words.find(store) != std::string::npos);
 }
 
+// The store of these tests needs 9 MiB and a log of 16 MiB.
 struct Tmpfs {
   std::string folder;
   bool mounted;
@@ -66,14 +67,14 @@ TEST_SUITE("full disk") {
 
   TEST_CASE("a file system without space (tmpfs)") {
     const report::TemporaryFolder folder;
-    const Tmpfs disk((folder.path() / "disk").string(), "size=16m");
+    const Tmpfs disk((folder.path() / "disk").string(), "size=48m");
     if (!disk.mounted) return;
     Cluster cluster(folder.path());
     const std::string topic = cluster.topic(8), store = disk.folder + "/s.db";
     Producer producer(cluster, topic, "sent", folder.path(),
                       {"--rows", "30000", "--nodes", "64", "--poison", "0.02"});
     producer.done();
-    std::ofstream(disk.folder + "/filler", std::ios::binary) << std::string(14 << 20, 'x');
+    std::ofstream(disk.folder + "/filler", std::ios::binary) << std::string(46 << 20, 'x');
     Consumer full(cluster, topic, store, "full", folder.path(),
                   {"--messages", "30000", "--store-seconds", "0.5", "--batch-records", "1000"});
     check_stopped(full, store);
@@ -85,11 +86,11 @@ TEST_SUITE("full disk") {
 
   TEST_CASE("space that comes back in time is waited for") {
     const report::TemporaryFolder folder;
-    const Tmpfs disk((folder.path() / "disk").string(), "size=16m");
+    const Tmpfs disk((folder.path() / "disk").string(), "size=48m");
     if (!disk.mounted) return;
     Cluster cluster(folder.path());
     const std::string topic = cluster.topic(8), store = disk.folder + "/s.db";
-    std::ofstream(disk.folder + "/filler", std::ios::binary) << std::string(14 << 20, 'x');
+    std::ofstream(disk.folder + "/filler", std::ios::binary) << std::string(46 << 20, 'x');
     Producer producer(cluster, topic, "sent", folder.path(), {"--rows", "30000", "--nodes", "64"});
     producer.done();
     Consumer consumer(cluster, topic, store, "waits", folder.path(),
