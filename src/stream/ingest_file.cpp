@@ -8,7 +8,7 @@
 #include <fmt/format.h>
 
 #include "emshap/core/error.h"
-#include "ingest_shared.h"
+#include "stream/ingest_shared.h"
 #include "stream/store_text.h"
 
 namespace emshap::stream {

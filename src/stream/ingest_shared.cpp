@@ -1,4 +1,4 @@
-#include "ingest_shared.h"
+#include "stream/ingest_shared.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
