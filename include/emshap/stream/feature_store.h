@@ -46,8 +46,8 @@ struct CommitResult {
   /// nothing of the batch was written.
   std::map<std::int32_t, std::int64_t> conflicts;
   /// stored + repeated + those that cannot be stored (see commit()): the samples of the batch;
-  /// quarantined: its rejected messages and those that cannot be stored. With both policies the table of samples has grown by `stored`, the
-  /// quarantine by `quarantined + repeated`.
+  /// quarantined: its rejected messages and those that cannot be stored. With both policies the table of
+  /// samples has grown by `stored`, the quarantine by `quarantined + repeated`.
   std::int64_t stored = 0, quarantined = 0, repeated = 0;
   std::int64_t gaps = 0, missed = 0;  ///< missed: records in gaps
   bool written() const { return conflicts.empty(); }
