@@ -1,4 +1,4 @@
-"""The rival of emshap_ingest: what one writes with confluent-kafka, protobuf and sqlite3 (or psycopg2) in Python.
+"""The rival of emshap_ingest: what one writes with confluent-kafka, protobuf and sqlite3 in Python.
 
 Same topic, same tables, same checks, rows and progress in one transaction a batch. Prints one JSON line: messages stored,
 seconds from the first message to the last commit, largest resident set in MB.

@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <map>
@@ -10,29 +9,13 @@
 
 #include "data/csv_scanner.h"
 #include "data/csv_values.h"
+#include "data/file_bytes.h"
 #include "emshap/core/error.h"
 #include "emshap/data/csv.h"
 #include "emshap/data/hash.h"
 
 namespace emshap {
 namespace {
-
-ByteReader open_file(const std::filesystem::path& path) {
-  std::error_code ignored;
-  if (std::filesystem::is_directory(path, ignored))
-    throw IoError(fmt::format("{}: this is a folder, expected a CSV file", path.string()));
-  std::FILE* raw = std::fopen(path.c_str(), "rb");
-  if (raw == nullptr)
-    throw IoError(fmt::format("{}: cannot be opened for reading: {}", path.string(), std::strerror(errno)));
-  std::setvbuf(raw, nullptr, _IONBF, 0);
-  const std::shared_ptr<std::FILE> file(raw, [](std::FILE* f) { std::fclose(f); });
-  return [file, name = path.string()](char* buffer, std::size_t capacity) {
-    const std::size_t got = std::fread(buffer, 1, capacity, file.get());
-    if (got == 0 && std::ferror(file.get()) != 0)
-      throw IoError(fmt::format("{}: reading failed: {}", name, std::strerror(errno)));
-    return got;
-  };
-}
 
 // What a message shows of a cell: its start, with control characters as blanks.
 std::string excerpt(std::string_view cell) {
@@ -246,7 +229,7 @@ struct CsvSource::Impl {
 
 CsvSource::CsvSource(const std::filesystem::path& path, const ColumnSelection& selection,
                      const CsvOptions& options)
-    : CsvSource(path.string(), open_file(path), selection, options) {}
+    : CsvSource(path.string(), open_bytes(path, "a CSV file"), selection, options) {}
 CsvSource::CsvSource(std::string name, ByteReader reader, const ColumnSelection& selection,
                      const CsvOptions& options)
     : impl_(std::make_unique<Impl>(std::move(name), std::move(reader), selection, options)) {}
@@ -273,7 +256,7 @@ Table read_csv(const std::filesystem::path& path, const ColumnSelection& selecti
 }
 
 std::vector<std::string> csv_header(const std::filesystem::path& path, const CsvOptions& options) {
-  CsvScanner scanner(path.string(), open_file(path), options);
+  CsvScanner scanner(path.string(), open_bytes(path, "a CSV file"), options);
   Hash64 ignored;
   return read_header(scanner, ignored);
 }

@@ -4,13 +4,11 @@
 
 #include <algorithm>
 #include <cctype>
-#include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <limits>
-#include <system_error>
 #include <utility>
 
+#include "data/file_bytes.h"
 #include "emshap/core/error.h"
 #include "emshap/data/hash.h"
 #include "stream/checks.h"
@@ -19,25 +17,6 @@
 
 namespace emshap::stream {
 namespace {
-
-// Unlike a reader of finished files it looks again after the end.
-ByteReader open_file(const std::filesystem::path& path) {
-  std::error_code ignored;
-  if (std::filesystem::is_directory(path, ignored))
-    throw IoError(fmt::format("{}: this is a folder, expected a file of messages", path.string()));
-  std::FILE* raw = std::fopen(path.c_str(), "rb");
-  if (raw == nullptr)
-    throw IoError(fmt::format("{}: cannot be opened for reading: {}", path.string(), std::strerror(errno)));
-  std::setvbuf(raw, nullptr, _IONBF, 0);
-  const std::shared_ptr<std::FILE> file(raw, [](std::FILE* f) { std::fclose(f); });
-  return [file, name = path.string()](char* buffer, std::size_t capacity) {
-    std::clearerr(file.get());
-    const std::size_t got = std::fread(buffer, 1, capacity, file.get());
-    if (got == 0 && std::ferror(file.get()) != 0)
-      throw IoError(fmt::format("{}: reading failed: {}", name, std::strerror(errno)));
-    return got;
-  };
-}
 
 class MessageParser final : public RecordParser {
  public:
@@ -206,7 +185,7 @@ RecordFormat record_format_of(const std::filesystem::path& path) {
 std::unique_ptr<RecordReader> open_records(const std::filesystem::path& path, const RecordOptions& options) {
   RecordOptions chosen = options;
   if (chosen.format == RecordFormat::automatic) chosen.format = record_format_of(path);
-  return open_records(path.string(), open_file(path), chosen);
+  return open_records(path.string(), open_bytes(path, "a file of messages"), chosen);
 }
 
 std::unique_ptr<RecordReader> open_records(std::string name, ByteReader reader,

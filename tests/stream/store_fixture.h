@@ -10,6 +10,7 @@
 #include <doctest/doctest.h>
 
 #include "emshap/stream/feature_store.h"
+#include "report/child_process.h"
 #include "stream/postgres_server.h"
 
 namespace emshap::test {
@@ -17,22 +18,11 @@ namespace emshap::test {
 /// A folder that is removed with its content.
 class StoreFolder {
  public:
-  StoreFolder() {
-    char name[] = "/tmp/emshap_store_XXXXXX";
-    REQUIRE(mkdtemp(name) != nullptr);
-    path_ = name;
-  }
-  ~StoreFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  StoreFolder(const StoreFolder&) = delete;
-  StoreFolder& operator=(const StoreFolder&) = delete;
-  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
-  const std::filesystem::path& path() const { return path_; }
+  std::filesystem::path operator/(const std::string& name) const { return path() / name; }
+  std::filesystem::path path() const { return folder_.path(); }
 
  private:
-  std::filesystem::path path_;
+  report::TemporaryFolder folder_;
 };
 
 /// One server for all cases of a program; empty where there is none.
