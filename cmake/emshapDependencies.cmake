@@ -39,9 +39,13 @@ if(NOT EMSHAP_WITH_IO STREQUAL "OFF")
   endif()
 endif()
 
-# CUDA
+# CUDA. HOST is for tests without a GPU: the kernels are compiled as C++ and run on the processor (docs/cuda.md).
 set(EMSHAP_HAVE_CUDA OFF)
-if(NOT EMSHAP_WITH_CUDA STREQUAL "OFF")
+set(EMSHAP_CUDA_ON_HOST OFF)
+if(EMSHAP_WITH_CUDA STREQUAL "HOST")
+  set(EMSHAP_HAVE_CUDA ON)
+  set(EMSHAP_CUDA_ON_HOST ON)
+elseif(NOT EMSHAP_WITH_CUDA STREQUAL "OFF")
   include(CheckLanguage)
   if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
     set(CMAKE_CUDA_ARCHITECTURES "75-real;80-real;86-real;90" CACHE STRING "CUDA architectures")

@@ -2,6 +2,7 @@
 
 #include "core/mat.h"
 #include "cuda/pointwise.cuh"
+#include "math/scalar.h"
 
 #define EMSHAP_BACKEND cuda
 #include "ops/elementwise_backend.h"
@@ -50,7 +51,7 @@ struct Affine {
   T scale, shift;
   Mat<T> y;
   __device__ void operator()(std::int64_t r, std::int64_t c) const {
-    y.data[r * y.stride + c] = fma(scale, x.data[r * x.stride + c], shift);
+    y.data[r * y.stride + c] = math::mul_add(scale, x.data[r * x.stride + c], shift);
   }
 };
 
@@ -61,7 +62,7 @@ struct Axpy {
   Mat<T> y;
   __device__ void operator()(std::int64_t r, std::int64_t c) const {
     T& to = y.data[r * y.stride + c];
-    to = fma(alpha, x.data[r * x.stride + c], to);
+    to = math::mul_add(alpha, x.data[r * x.stride + c], to);
   }
 };
 
@@ -70,7 +71,7 @@ struct ScaleShiftColumns {
   Mat<const T> x, scale, shift;
   Mat<T> y;
   __device__ void operator()(std::int64_t r, std::int64_t c) const {
-    y.data[r * y.stride + c] = fma(x.data[r * x.stride + c], scale.data[c], shift.data[c]);
+    y.data[r * y.stride + c] = math::mul_add(x.data[r * x.stride + c], scale.data[c], shift.data[c]);
   }
 };
 

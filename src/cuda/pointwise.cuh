@@ -18,7 +18,8 @@ __global__ void pointwise_kernel(std::int64_t elements, std::int64_t cols, F f) 
 template <class F>
 void pointwise(Context& ctx, const char* name, std::int64_t rows, std::int64_t cols, const F& f) {
   const std::int64_t elements = rows * cols;
-  launch(ctx, name, pointwise_kernel<F>, pointwise_blocks(elements), pointwise_threads, elements, cols, f);
+  launch(ctx, name, pointwise_kernel<F>, Grid{pointwise_blocks(elements), pointwise_threads}, elements, cols,
+         f);
 }
 
 }  // namespace emshap::cuda

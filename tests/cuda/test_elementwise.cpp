@@ -1,76 +1,51 @@
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
-#include <functional>
-
-#include "emshap/core/context.h"
-#include "emshap/core/tensor.h"
+#include "cuda/compare_op.h"
 #include "emshap/ops/elementwise.h"
-#include "support/compare.h"
-#include "support/devices.h"
 
 using namespace emshap;
 using namespace emshap::test;
 
 namespace {
 
-struct Operands {
-  Operands(std::int64_t rows, std::int64_t cols, DType dtype, Device device) {
-    const auto values = [&](std::uint64_t seed, std::int64_t n) { return random_values(n, seed); };
-    const std::int64_t n = rows * (cols + 3);
-    a = make_tensor(values(1, n), {rows, cols + 3}, dtype, device);
-    b = make_tensor(values(2, n), {rows, cols + 3}, dtype, device);
-    y = make_tensor(values(3, n), {rows, cols + 3}, dtype, device);
-    scale = make_tensor(values(4, cols), {cols}, dtype, device);
-    shift = make_tensor(values(5, cols), {cols}, dtype, device);
-    columns = cols;
-  }
-  // Strided, so that a kernel that ignores the stride is seen.
-  ConstTensorView in_a() const { return a.view().columns(1, columns); }
-  ConstTensorView in_b() const { return b.view().columns(2, columns); }
-  TensorView out() { return y.view().columns(3, columns); }
-  Tensor a, b, y, scale, shift;
-  std::int64_t columns;
-};
-
-using Op = std::function<void(Context&, Operands&)>;
-const std::vector<std::pair<const char*, Op>> all_ops{
-    {"fill", [](Context& c, Operands& o) { ops::fill(c, .25, o.out()); }},
-    {"copy", [](Context& c, Operands& o) { ops::copy(c, o.in_a(), o.out()); }},
-    {"add", [](Context& c, Operands& o) { ops::add(c, o.in_a(), o.in_b(), o.out()); }},
-    {"multiply", [](Context& c, Operands& o) { ops::multiply(c, o.in_a(), o.in_b(), o.out()); }},
-    {"affine", [](Context& c, Operands& o) { ops::affine(c, o.in_a(), -1.5, .3, o.out()); }},
-    {"axpy", [](Context& c, Operands& o) { ops::axpy(c, .7, o.in_a(), o.out()); }},
-    {"scale_shift_columns",
-     [](Context& c, Operands& o) { ops::scale_shift_columns(c, o.in_a(), o.scale, o.shift, o.out()); }}};
-
-void check_all(const std::vector<std::int64_t>& row_counts, const std::vector<std::int64_t>& column_counts) {
-  for (const Backend backend : backends()) {
-    const auto ctx = make_context(backend);
-    Context reference;
-    for (const std::int64_t rows : row_counts)
-      for (const std::int64_t cols : column_counts)
-        for (const auto& [name, op] : all_ops) {
-          CAPTURE(name);
-          CAPTURE(rows);
-          CAPTURE(cols);
-          Operands got(rows, cols, DType::f32, device_of(backend)),
-              expected(rows, cols, DType::f64, Device{});
-          op(*ctx, got);
-          ctx->synchronize();
-          op(reference, expected);
-          check_close(name, to_doubles(got.y), to_doubles(expected.y),
-                      {1e-6, 1e-6});  // all of y: nothing beside the view
-        }
-  }
+void check_all(std::int64_t rows, std::int64_t cols) {
+  const std::string at = fmt::format(", {} x {}", rows, cols);
+  const std::int64_t n = rows * cols;
+  const auto a = random_values(n, 1), b = random_values(n, 2), y = random_values(n, 3),
+             scale = random_values(cols, 4), shift = random_values(cols, 5);
+  const Shape shape{rows, cols};
+  const Tolerance t{1e-6, 1e-6};
+  compare_op(
+      "fill" + at, [&](Side& s) { ops::fill(s.ctx(), .25, s.out("y", shape)); }, t);
+  compare_op(
+      "copy" + at, [&](Side& s) { ops::copy(s.ctx(), s.in(a, shape), s.out("y", shape)); }, t);
+  compare_op(
+      "add" + at, [&](Side& s) { ops::add(s.ctx(), s.in(a, shape), s.in(b, shape), s.out("y", shape)); }, t);
+  compare_op(
+      "multiply" + at,
+      [&](Side& s) { ops::multiply(s.ctx(), s.in(a, shape), s.in(b, shape), s.out("y", shape)); }, t);
+  compare_op(
+      "affine" + at, [&](Side& s) { ops::affine(s.ctx(), s.in(a, shape), -1.5, .3, s.out("y", shape)); }, t);
+  compare_op(
+      "axpy" + at, [&](Side& s) { ops::axpy(s.ctx(), .7, s.in(a, shape), s.inout("y", y, shape)); }, t);
+  compare_op(
+      "scale_shift_columns" + at,
+      [&](Side& s) {
+        ops::scale_shift_columns(s.ctx(), s.in(a, shape), s.in(scale, {cols}), s.in(shift, {cols}),
+                                 s.out("y", shape));
+      },
+      t);
 }
 
 }  // namespace
 
 TEST_CASE("small: pointwise ops on every device equal the CPU in double") {
-  check_all({0, 1, 2, 33}, {1, 31, 33});
+  for (const std::int64_t rows : {0, 1, 2, 33})
+    for (const std::int64_t cols : {1, 31, 33}) check_all(rows, cols);
 }
 
 TEST_CASE("large: pointwise ops on every device equal the CPU in double") {
-  check_all({31, 257}, {32, 255, 256, 257, 1025});
-  check_all({9001}, {257});  // more elements than a grid has threads
+  for (const std::int64_t cols : {32, 255, 256, 257, 1025}) check_all(31, cols);
+  check_all(9001, 257);  // more elements than a grid has threads
 }

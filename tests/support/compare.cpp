@@ -36,12 +36,13 @@ Comparison compare(std::span<const double> got, std::span<const double> ref, Tol
 std::vector<double> to_doubles(const ConstTensorView& view) {
   std::vector<double> values;
   values.reserve(static_cast<std::size_t>(view.elements()));
-  const std::int64_t bytes = view.cols() * size_of(view.dtype());
-  std::vector<char> row(static_cast<std::size_t>(bytes));
-  for (std::int64_t r = 0; r < view.rows() && bytes > 0; ++r) {
-    const char* from = static_cast<const char*>(view.data()) + r * view.row_stride() * size_of(view.dtype());
-    copy_bytes(row.data(), Device{}, from, view.device(), bytes);
-    const ConstTensorView host(row.data(), {view.cols()}, view.dtype());
+  if (view.elements() == 0) return values;
+  const std::int64_t size = size_of(view.dtype());
+  const std::int64_t bytes = ((view.rows() - 1) * view.row_stride() + view.cols()) * size;
+  std::vector<char> all(static_cast<std::size_t>(bytes));
+  copy_bytes(all.data(), Device{}, view.data(), view.device(), bytes);
+  for (std::int64_t r = 0; r < view.rows(); ++r) {
+    const ConstTensorView host(all.data() + r * view.row_stride() * size, {view.cols()}, view.dtype());
     for (std::int64_t c = 0; c < view.cols(); ++c) {
       switch (view.dtype()) {
         case DType::f32:

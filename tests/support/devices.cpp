@@ -18,7 +18,10 @@ std::vector<Backend> cpu_levels() {
 }
 
 std::vector<Backend> backends() {
-  std::vector<Backend> all = cpu_levels();
+  // EMSHAP_TEST_DEVICE=cuda: the CPU levels have been tested by another run.
+  const char* only = std::getenv("EMSHAP_TEST_DEVICE");
+  const bool gpu_only = only != nullptr && std::string_view(only) == "cuda";
+  std::vector<Backend> all = gpu_only ? std::vector<Backend>() : cpu_levels();
   if (cuda_device_count() > 0) {
     all.push_back(Backend::cuda);
     return all;
