@@ -6,7 +6,7 @@ usage() {
   cat <<'TEXT'
 usage: scripts/test.sh [--all] [--only STAGE[,STAGE...]]
   --all   adds the stage `slow`: exhaustive ranges, accuracy tables, soak, fuzzing
-  --only  runs the named stages: deps build tests isa demo package headers minimal cuda asan tsan slow
+  --only  runs the named stages: deps build tests isa demo package headers minimal kernels cuda asan tsan slow
 environment:
   EMSHAP_SKIP_DEPS=1  do not install packages
   EMSHAP_DATA=DIR     folder of the real data sets; tests that read them are skipped without it
@@ -15,7 +15,7 @@ TEXT
 }
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
-stages=(deps build tests isa demo package headers minimal cuda asan tsan)
+stages=(deps build tests isa demo package headers minimal kernels cuda asan tsan)
 while [ $# -gt 0 ]; do
   case "$1" in
     --all) stages+=(slow) ;;
@@ -196,10 +196,22 @@ stage_minimal() {
   for package in nlohmann_json Protobuf ONNX spdlog CLI11 tomlplusplus PkgConfig doctest benchmark EXPAT; do
     without+=("-DCMAKE_DISABLE_FIND_PACKAGE_$package=TRUE")
   done
-  configure build/minimal -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG=-O0 -DCMAKE_CUDA_COMPILER=NOTFOUND \
-    "${without[@]}" || return 1
+  configure build/minimal -DCMAKE_BUILD_TYPE=Release -DCMAKE_CUDA_COMPILER=NOTFOUND "${without[@]}" || return 1
   check minimal-summary grep -q 'left out: tests' "$logs/configure-minimal.log" || return 1
   build minimal build/minimal
+}
+
+# The CUDA kernels' own sources, compiled as C++ and run on the processor, against the CPU's ops: docs/cuda.md.
+stage_kernels() {
+  local folder rc=0
+  configure build/host-cuda -DCMAKE_BUILD_TYPE=Release -DEMSHAP_WITH_CUDA=HOST -DEMSHAP_WITH_IO=OFF \
+    -DEMSHAP_BUILD_APPS=OFF -DEMSHAP_BUILD_BENCHMARKS=OFF || return 1
+  build kernels-on-host build/host-cuda tests/cuda/all tests/layers/all || return 1
+  for folder in cuda layers; do
+    EMSHAP_TEST_DEVICE=cuda EMSHAP_REQUIRE_GPU=1 \
+      run_ctest "kernels-$folder" "build/host-cuda/tests/$folder" -LE slow || rc=1
+  done
+  return $rc
 }
 
 # Kernels compile for sm_90, and every op has its CUDA half: a shared library without undefined symbols.
