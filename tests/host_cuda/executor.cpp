@@ -58,17 +58,19 @@ class Machine {
   void run() {
     for (;;) {
       bool moved = false;
-      // Threads that may go on first; a thread that has not begun needs a fiber of its own only when it
-      // waits.
-      for (unsigned t = 0; t < block.threads.size() && block.failure.empty(); ++t)
-        if (block.threads[t].state == State::ready) {
-          moved = true;
-          resume(*block.threads[t].fiber, t);
-        }
+      // Threads that may go on first; one that has not begun needs a fiber of its own only when it waits. The
+      // order turns around at each barrier, so that a barrier that is missing shows.
+      const std::size_t n = block.threads.size();
+      turned_ = !turned_;
+      for (std::size_t i = 0; i < n && block.failure.empty(); ++i) {
+        const unsigned t = block.order[turned_ ? n - 1 - i : i];
+        if (block.threads[t].state != State::ready) continue;
+        moved = true;
+        resume(*block.threads[t].fiber, t);
+      }
       if (block.failure.empty() && block.next < block.order.size()) {
         moved = true;
-        Fiber* fiber = take();
-        resume(*fiber, block.order[block.next]);
+        resume(*take(), block.order[block.next]);
       }
       if (!block.failure.empty()) return unwind();
       if (!moved && !release()) return;
@@ -210,6 +212,7 @@ class Machine {
   std::vector<std::unique_ptr<Fiber>> fibers_;
   std::vector<Fiber*> idle_;
   Fiber* current_ = nullptr;
+  bool turned_ = false;
   std::jmp_buf home_;
 #if !EMSHAP_PLAIN_SWITCH
   ucontext_t home_context_{};

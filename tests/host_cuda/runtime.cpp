@@ -16,6 +16,12 @@
 
 #include "cuda_runtime_api.h"
 #include "executor.h"
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(at, size) (static_cast<void>(at), static_cast<void>(size))
+#define ASAN_UNPOISON_MEMORY_REGION(at, size) (static_cast<void>(at), static_cast<void>(size))
+#endif
 
 namespace emshap::host_cuda {
 
@@ -76,8 +82,10 @@ class Heap {
       used_[at] = {bytes, need};
       top_ = std::max(top_, (at + need + 4095) / 4096 * 4096);
       open();
+      ASAN_UNPOISON_MEMORY_REGION(base_ + at, need);
       std::memset(base_ + at, 0xff, bytes);  // NaN
       std::memset(base_ + at + bytes, canary, canary_bytes);
+      ASAN_POISON_MEMORY_REGION(base_ + at + bytes, need - bytes);
       close();
       return base_ + at;
     }
@@ -89,12 +97,14 @@ class Heap {
     if (it == used_.end()) throw std::logic_error("device memory is freed that was not allocated");
     const auto [bytes, need] = it->second;
     open();
+    ASAN_UNPOISON_MEMORY_REGION(base_ + at, need);
     for (std::size_t i = 0; i < canary_bytes; ++i)
       if (static_cast<unsigned char>(base_[at + bytes + i]) != canary) {
         std::fputs("host_cuda: something wrote behind a block of device memory\n", stderr);
         std::abort();
       }
     std::memset(base_ + at, 0xff, bytes);
+    ASAN_POISON_MEMORY_REGION(base_ + at, need);
     close();
     used_.erase(it);
     std::size_t begin = at, size = need;

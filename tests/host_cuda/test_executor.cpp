@@ -58,6 +58,24 @@ TEST_CASE("shared memory is NaN before each block") {
   });
 }
 
+TEST_CASE("a barrier that is missing shows, first or later") {
+  for (const bool later : {false, true}) {
+    int wrong = 0;
+    run_grid("race", {1, 1, 1}, 64, 64 * sizeof(float), [&] {
+      auto* mine = static_cast<float*>(shared_memory());
+      const unsigned t = threadIdx.x;
+      if (later) {
+        mine[t] = -1;
+        __syncthreads();
+      }
+      mine[t] = static_cast<float>(t);
+      const float up = mine[(t + 1) % 64], down = mine[(t + 63) % 64];
+      wrong += !(up >= 0) + !(down >= 0);
+    });
+    CHECK(wrong > 0);
+  }
+}
+
 TEST_CASE("what a GPU leaves undefined is refused") {
   const auto runs = [](unsigned threads, std::size_t shared, const std::function<void()>& body) {
     run_grid("wrong", {2, 1, 1}, threads, shared, body);
