@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "core/memory.h"
 #include "emshap/core/error.h"
 #include "emshap/core/random.h"
 #include "emshap/ops/linear.h"
@@ -36,6 +37,15 @@ Tensor rounded(const std::vector<double>& values, DType dtype) {
     if (dtype == DType::f64) t.ptr<double>()[i] = values[i];
   }
   return t;
+}
+
+/// The same on this device.
+Tensor moved(Tensor from, Device device) {
+  if (device == from.device()) return from;
+  Tensor to(from.shape(), from.dtype(), device);
+  copy_bytes(to.view().data(), device, from.view().data(), from.device(),
+             from.elements() * size_of(from.dtype()));
+  return to;
 }
 
 /// Draws a parameter's values; its index separates it from the others.
@@ -120,10 +130,10 @@ SetGru::SetGru(const SetGruOptions& options, DType dtype, Device device)
   }
 
   impl_->offsets = options.layout.offsets();
-  impl_->mean = Tensor::from(options.base.mean, {F});
-  impl_->covariance = Tensor::from(options.base.covariance, {F, F});
-  impl_->values = rounded(options.layout.values, dtype);
-  impl_->frequencies = rounded(options.layout.frequencies, dtype);
+  impl_->mean = moved(Tensor::from(options.base.mean, {F}), device);
+  impl_->covariance = moved(Tensor::from(options.base.covariance, {F, F}), device);
+  impl_->values = moved(rounded(options.layout.values, dtype), device);
+  impl_->frequencies = moved(rounded(options.layout.frequencies, dtype), device);
 }
 
 SetGru::~SetGru() = default;

@@ -16,6 +16,7 @@ struct SetGru::Impl {
   std::vector<std::int64_t> offsets;  ///< (F + 1), of the categories
   Tensor mean, covariance;            ///< f64: (F), (F, F)
   Tensor values, frequencies;         ///< (V), of the store's type
+  Workspace host;                     ///< for training on a GPU: what is drawn on the host
 
   /// The row of token.shift that feature t reads: its own, or its category's embedding.
   std::int32_t slot(std::int64_t t, std::int32_t code) const {
@@ -37,6 +38,11 @@ SetGruTokens make_tokens(Context& ctx, const ParameterStore& store, const SetGru
 inline TensorView scratch_i32(Context& ctx, Shape shape) {
   return scratch(ctx, shape, DType::i32);
 }
+
+namespace set_gru {
+/// Rows that pass together when training on a GPU: options.gpu_tile_rows, or as many as need 1 GiB there.
+std::int64_t gpu_tile_rows(const SetGruOptions& options);
+}  // namespace set_gru
 
 /// Throws ShapeError unless `rows` are rows of F features with the codes that the layout needs.
 void check_rows(const char* what, const FeatureLayout& layout, const FeatureRows& rows, DType dtype);

@@ -1,11 +1,15 @@
 #pragma once
 // What a tile of rows trains on: a random order of the values present in each row, and the pairs (prefix of
-// the order, target behind it) with their weights in the loss. Lists in host memory, as batches are.
+// the order, target behind it) with their weights in the loss. Lists are written in host memory, as batches
+// are; on a GPU they are sent there, and the base's moments, which only the GPU has, are picked there.
 #include <algorithm>
+#include <numeric>
 #include <span>
 #include <utility>
 
 #include "emshap/core/random.h"
+#include "emshap/ops/gather.h"
+#include "layers/send.h"
 #include "models/set_gru_impl.h"
 
 namespace emshap::set_gru {
@@ -15,11 +19,11 @@ namespace emshap::set_gru {
 template <class T>
 class PairWeights {
  public:
-  /// Tables in the context's workspace.
-  PairWeights(Context& ctx, std::span<const double> sizes, std::int64_t total_rows)
+  /// Tables in `host`, a workspace in host memory.
+  PairWeights(Workspace& host, std::span<const double> sizes, std::int64_t total_rows)
       : features_(static_cast<std::int64_t>(sizes.size())) {
-    table_ = ctx.workspace().take<T>((features_ + 1) * features_);
-    positive_ = ctx.workspace().take<bool>(features_ + 1);
+    table_ = host.take<T>((features_ + 1) * features_);
+    positive_ = host.take<bool>(features_ + 1);
     for (std::int64_t n = 0; n <= features_; ++n) {
       T* row = table_ + n * features_;
       const auto size = [&](std::int64_t a) { return sizes[static_cast<std::size_t>(a)]; };
@@ -49,24 +53,27 @@ class PairWeights {
 template <class T>
 class TilePairs {
  public:
-  TilePairs(Context& ctx, const SetGruOptions& o, const PairWeights<T>& weights, std::int64_t R)
+  /// Lists are written in `host`; on the CPU this is the context's workspace.
+  TilePairs(Context& ctx, Workspace& host, const SetGruOptions& o, const PairWeights<T>& weights,
+            std::int64_t R)
       : F(o.layout.features()),
         sampled_(F > o.all_pairs_up_to ? o.sampled_pairs : 0),
         most_(R * (sampled_ > 0 ? sampled_ : F)),
         weights_(weights),
-        order_(scratch_i32(ctx, {R, F})),
-        count_(scratch_i32(ctx, {R})),
-        position_(scratch_i32(ctx, {R, F})) {
-    const std::int64_t pairs = R * (sampled_ > 0 ? sampled_ : F * (F + 1) / 2);
+        order_(ctx, host, {R, F}, DType::i32),
+        count_(ctx, host, {R}, DType::i32),
+        position_(host_scratch(host, {R, F}, DType::i32)) {
+    const Shape pairs{R * (sampled_ > 0 ? sampled_ : F * (F + 1) / 2)};
     const DType type = dtype_of<T>();
-    index_ = scratch_i32(ctx, {pairs});
-    code_ = scratch_i32(ctx, {pairs});
-    mean_ = scratch(ctx, {pairs}, type);
-    log_sd_ = scratch(ctx, {pairs}, type);
-    x_ = scratch(ctx, {pairs}, type);
-    weight_ = scratch(ctx, {pairs}, type);
-    sample_ = ctx.workspace().template take<Sample>(R * sampled_);
-    targets_ = ctx.workspace().template take<Target>(F);
+    index_ = Sent(ctx, host, pairs, DType::i32);
+    code_ = Sent(ctx, host, pairs, DType::i32);
+    x_ = Sent(ctx, host, pairs, type);
+    weight_ = Sent(ctx, host, pairs, type);
+    mean_ = scratch(ctx, pairs, type);
+    log_sd_ = scratch(ctx, pairs, type);
+    if (on_gpu(ctx)) moments_ = Sent(ctx, host, pairs, DType::i32);
+    sample_ = host.template take<Sample>(R * sampled_);
+    targets_ = host.template take<Target>(F);
   }
 
   struct Target {
@@ -74,23 +81,27 @@ class TilePairs {
     std::int64_t unconditional = 0;  ///< pairs with the empty prefix, the first ones
   };
 
-  ConstTensorView order(std::int64_t rows) const { return order_.rows(0, rows); }
-  ConstTensorView count(std::int64_t rows) const { return count_.columns(0, rows).reshaped({rows}); }
+  ConstTensorView order(std::int64_t rows) const { return order_.there().rows(0, rows); }
+  ConstTensorView count(std::int64_t rows) const { return part(count_.there(), 0, rows); }
   std::int32_t present(std::int64_t r) const { return count_.ptr<std::int32_t>()[r]; }
   /// The i-th feature of row r's order.
   std::int32_t feature(std::int64_t r, std::int64_t i) const { return order_.ptr<std::int32_t>()[r * F + i]; }
   /// Most pairs that one target can have.
   std::int64_t most() const { return most_; }
+  /// Most pairs of a tile.
+  std::int64_t capacity() const { return mean_.elements(); }
+  /// Pairs listed.
+  std::int64_t count() const { return F == 0 ? 0 : targets_[F - 1].begin + targets_[F - 1].count; }
   /// Prefixes of length 0 .. prefixes() - 1 are in use.
   std::int64_t prefixes() const { return prefixes_; }
   const Target& target(std::int64_t t) const { return targets_[t]; }
 
-  ConstTensorView index(std::int64_t begin, std::int64_t n) const { return part(index_, begin, n); }
-  ConstTensorView code(std::int64_t begin, std::int64_t n) const { return part(code_, begin, n); }
+  ConstTensorView index(std::int64_t begin, std::int64_t n) const { return part(index_.there(), begin, n); }
+  ConstTensorView code(std::int64_t begin, std::int64_t n) const { return part(code_.there(), begin, n); }
   ConstTensorView mean(std::int64_t begin, std::int64_t n) const { return part(mean_, begin, n); }
   ConstTensorView log_sd(std::int64_t begin, std::int64_t n) const { return part(log_sd_, begin, n); }
-  ConstTensorView x(std::int64_t begin, std::int64_t n) const { return part(x_, begin, n); }
-  ConstTensorView weight(std::int64_t begin, std::int64_t n) const { return part(weight_, begin, n); }
+  ConstTensorView x(std::int64_t begin, std::int64_t n) const { return part(x_.there(), begin, n); }
+  ConstTensorView weight(std::int64_t begin, std::int64_t n) const { return part(weight_.there(), begin, n); }
 
   /// Random orders (Fisher-Yates) of what rows [begin, begin + rows) have, by their numbers in the batch.
   void draw(const ProposalBatch& batch, std::int64_t begin, std::int64_t rows, const RandomKey& key,
@@ -113,7 +124,14 @@ class TilePairs {
     }
   }
 
-  /// Lists the pairs, with the base's moments mu, log_sd (rows, F, F) by row, target and prefix.
+  /// On a GPU: order and count are read there.
+  void send_orders(Context& ctx, std::int64_t rows) {
+    order_.send(ctx, rows * F);
+    count_.send(ctx, rows);
+  }
+
+  /// Lists the pairs, with the base's moments mu, log_sd (rows, F, F) by row, target and prefix. On a GPU
+  /// those are null: `send` picks them there.
   void list(const FeatureRows& rows, std::int64_t begin, std::int64_t R, const T* mu, const T* log_sd) {
     Source source{rows, begin, R, mu, log_sd};
     prefixes_ = 0;
@@ -126,6 +144,19 @@ class TilePairs {
       for (std::int64_t r = 0; r < R; ++r) at = push_conditional(source, r, t, at);
       target.count = at - target.begin;
     }
+  }
+
+  /// On a GPU: what was listed, beside moments from mu and log_sd (rows, F, F) in its memory.
+  void send(Context& ctx, ConstTensorView mu, ConstTensorView log_sd) {
+    const std::int64_t n = count();
+    if (n == 0) return;
+    for (Sent* list : {&index_, &code_, &x_, &weight_, &moments_}) list->send(ctx, n);
+    const auto pick = [&](ConstTensorView table, const TensorView& to) {
+      ops::gather_rows(ctx, table.reshaped({table.elements(), 1}), part(moments_.there(), 0, n),
+                       to.columns(0, n).reshaped({n, 1}));
+    };
+    pick(mu, mean_);
+    pick(log_sd, log_sd_);
   }
 
  private:
@@ -190,8 +221,12 @@ class TilePairs {
                     std::int64_t at) {
     const std::int64_t moments = (r * F + t) * F + prefix;
     index_.ptr<std::int32_t>()[at] = static_cast<std::int32_t>(prefix == 0 ? 0 : 1 + (prefix - 1) * s.R + r);
-    mean_.ptr<T>()[at] = s.mu[moments];
-    log_sd_.ptr<T>()[at] = s.log_sd[moments];
+    if (s.mu == nullptr) {
+      moments_.ptr<std::int32_t>()[at] = static_cast<std::int32_t>(moments);
+    } else {
+      mean_.ptr<T>()[at] = s.mu[moments];
+      log_sd_.ptr<T>()[at] = s.log_sd[moments];
+    }
     x_.ptr<T>()[at] = s.x(r, t);
     code_.ptr<std::int32_t>()[at] = code_at(s.rows, s.begin + r, t);
     weight_.ptr<T>()[at] = weight;
@@ -228,8 +263,13 @@ class TilePairs {
     std::int32_t* index = index_.ptr<std::int32_t>() + at;
     for (std::int64_t a = 0; a < last; ++a) index[a] = static_cast<std::int32_t>(1 + a * s.R + r);
     const std::int64_t moments = (r * F + t) * F + 1;
-    std::copy_n(s.mu + moments, last, mean_.ptr<T>() + at);
-    std::copy_n(s.log_sd + moments, last, log_sd_.ptr<T>() + at);
+    if (s.mu == nullptr) {
+      std::int32_t* first = moments_.ptr<std::int32_t>() + at;
+      std::iota(first, first + last, static_cast<std::int32_t>(moments));
+    } else {
+      std::copy_n(s.mu + moments, last, mean_.ptr<T>() + at);
+      std::copy_n(s.log_sd + moments, last, log_sd_.ptr<T>() + at);
+    }
     std::copy_n(weight + 1, last, weight_.ptr<T>() + at);
     std::fill_n(x_.ptr<T>() + at, last, s.x(r, t));
     std::fill_n(code_.ptr<std::int32_t>() + at, last, code_at(s.rows, s.begin + r, t));
@@ -241,10 +281,12 @@ class TilePairs {
   const std::int64_t sampled_;  ///< pairs a row, 0: all of them
   const std::int64_t most_;
   const PairWeights<T>& weights_;
-  const TensorView order_, count_, position_;  ///< (R, F), (R), (R, F) i32; position -1: absent
-  TensorView index_, code_;                    ///< (pairs) i32
-  TensorView mean_, log_sd_, x_, weight_;      ///< (pairs)
-  Sample* sample_ = nullptr;                   ///< (R, sampled pairs), by place
+  Sent order_, count_;              ///< (R, F), (R) i32
+  const TensorView position_;       ///< (R, F) i32, -1: absent
+  Sent index_, code_, x_, weight_;  ///< (pairs); index and code i32
+  Sent moments_;                    ///< (pairs) i32: place of the moments in mu; on a GPU
+  TensorView mean_, log_sd_;        ///< (pairs)
+  Sample* sample_ = nullptr;        ///< (R, sampled pairs), by place
   Target* targets_ = nullptr;
   std::int64_t prefixes_ = 0;
 };

@@ -3,6 +3,9 @@
 //
 // What does not depend on a row is computed once a tile: the state of the empty prefix, and the head's output
 // for a target given nothing.
+//
+// On a GPU a tile is the whole batch if it fits: few, large launches. Orders, pairs and tokens are drawn on
+// the host, with the same numbers, and sent; gradients go into the store and losses stay there.
 #include <algorithm>
 
 #include <fmt/format.h>
@@ -15,9 +18,10 @@
 #include "emshap/ops/linear.h"
 #include "emshap/ops/product.h"
 #include "emshap/ops/recurrent.h"
+#include "emshap/ops/reduction.h"
 #include "emshap/ops/set_head.h"
 #include "emshap/ops/shard_gradients.h"
-#include "models/set_gru_pairs.h"
+#include "models/set_gru_tokens.h"
 
 namespace emshap {
 namespace {
@@ -31,13 +35,20 @@ std::int64_t padded(std::int64_t columns) {
   return (columns + cache_line - 1) / cache_line * cache_line;
 }
 
+/// Of a batch of `rows` rows, those of a tile.
+std::int64_t tile_of(const Context& ctx, const SetGruOptions& o, std::int64_t rows) {
+  if (!on_gpu(ctx)) return std::min(rows_of_tile, rows);
+  return std::min(std::max<std::int64_t>(rows, 1), gpu_tile_rows(o));
+}
+
 /// One member's part of a training step; all memory is in its workspace.
 template <class T>
 class Member {
  public:
-  Member(Context& ctx, const SetGruOptions& options, const ParameterStore& store, const SetGru::Impl& impl,
-         const ProposalBatch& batch, const PairWeights<T>& weights, const RandomKey& key,
-         std::int64_t row_begin)
+  /// Lists are written in `host`, which on the CPU is the context's workspace.
+  Member(Context& ctx, Workspace& host, const SetGruOptions& options, const ParameterStore& store,
+         const SetGru::Impl& impl, const ProposalBatch& batch, const PairWeights<T>& weights,
+         const RandomKey& key, std::int64_t row_begin)
       : ctx_(ctx),
         options_(options),
         store_(store),
@@ -49,8 +60,10 @@ class Member {
         F(options.layout.features()),
         H(options.hidden),
         V(options.layout.total_categories()),
-        R_(std::min<std::int64_t>(rows_of_tile, batch.rows.x.rows())),
-        pairs_(ctx, options, weights, R_),
+        R_(tile_of(ctx, options, batch.rows.x.rows())),
+        gpu_(on_gpu(ctx)),
+        pairs_(ctx, host, options, weights, R_),
+        token_(ctx, host, impl, F, R_),
         tokens_(make_tokens(ctx, store, impl.id)),
         weight_hh_t_(transpose(id.weight_hh)),
         state_t_(transpose(id.state)),
@@ -62,9 +75,7 @@ class Member {
         dwb_(make({F + V, 3 * H})),
         mu_(make({R_ * F, F})),
         log_sd_(make({R_ * F, F})),
-        value_(make({F * R_})),
-        feature_(scratch_i32(ctx, {F * R_})),
-        slot_(scratch_i32(ctx, {F * R_})),
+        x_(gpu_ ? make({R_, F}) : TensorView()),
         zeros_(scratch_i32(ctx, {pairs_.most()})),
         h_(make({1 + F * R_, H})),
         dh_(make({1 + F * R_, H})),
@@ -77,22 +88,43 @@ class Member {
         u0_(make({pairs_.most(), H})),
         u_(make({pairs_.most(), H})),
         out_(make({pairs_.most() * padded(widest())})),
-        loss_(make({pairs_.most()})) {
+        loss_(make({gpu_ ? pairs_.capacity() : pairs_.most()})),
+        tile_loss_(make({1})) {
     ops::copy(ctx, value(id.mixture), mixture_);
-    std::fill_n(zeros_.ptr<std::int32_t>(), zeros_.elements(), 0);
+    // Zero has the same bits as an integer.
+    ops::fill(ctx, 0, TensorView(zeros_.data(), zeros_.shape(), DType::f32, ctx.device()));
   }
 
   /// Adds the gradient of rows [begin, begin + rows) to `slab` and returns their share of the loss.
   double shard(std::int64_t begin, std::int64_t rows, TensorView slab) {
-    slab_ = slab;
     ops::fill(ctx_, 0, slab);
-    ops::fill(ctx_, 0, dwa_);
-    ops::fill(ctx_, 0, dwb_);
+    start_sums(slab);
     double loss = 0;
-    for (std::int64_t r = 0; r < rows; r += rows_of_tile)
-      loss += tile(begin + r, std::min(rows_of_tile, rows - r));
+    for (std::int64_t r = 0; r < rows; r += rows_of_tile) {
+      const std::int64_t at = begin + r, R = std::min(rows_of_tile, rows - r);
+      pairs_.draw(batch_, at, R, key_, row_begin_);
+      base_moments(batch_.rows.x.rows(at, R), R);
+      pairs_.list(batch_.rows, at, R, mu_.ptr<T>(), log_sd_.ptr<T>());
+      loss += tile(at, R);
+    }
     finish_tokens();
     return loss;
+  }
+
+  /// On a GPU: adds the gradient of all rows to `gradient`; loss (1) = theirs.
+  void batch(TensorView gradient, TensorView loss) {
+    start_sums(gradient);
+    ops::fill(ctx_, 0, loss);
+    const std::int64_t rows = batch_.rows.x.rows();
+    for (std::int64_t at = 0; at < rows; at += R_) {
+      const std::int64_t R = std::min(R_, rows - at);
+      send_tile(at, R);
+      if (pairs_.count() == 0) continue;
+      tile(at, R);
+      ops::sum(ctx_, part(loss_, pairs_.count()), tile_loss_);
+      ops::add(ctx_, loss, tile_loss_, loss);
+    }
+    finish_tokens();
   }
 
  private:
@@ -119,14 +151,39 @@ class Member {
     return most;
   }
 
-  double tile(std::int64_t begin, std::int64_t R) {
-    rows_ = R;
-    pairs_.draw(batch_, begin, R, key_, row_begin_);
-    const ConstTensorView x = batch_.rows.x.rows(begin, R);
+  static TensorView part(const TensorView& all, std::int64_t n) { return all.columns(0, n).reshaped({n}); }
+
+  void start_sums(TensorView slab) {
+    slab_ = slab;
+    ops::fill(ctx_, 0, dwa_);
+    ops::fill(ctx_, 0, dwb_);
+  }
+
+  void base_moments(ConstTensorView x, std::int64_t R) {
     ops::base_prefix_moments(ctx_, impl_.mean, impl_.covariance, x, pairs_.order(R), pairs_.count(R),
                              mu_.rows(0, R * F).reshaped({R, F, F}),
                              log_sd_.rows(0, R * F).reshaped({R, F, F}));
-    pairs_.list(batch_.rows, begin, R, mu_.ptr<T>(), log_sd_.ptr<T>());
+  }
+
+  /// On a GPU: all that a tile reads, in the order in which it is read.
+  void send_tile(std::int64_t begin, std::int64_t R) {
+    pairs_.draw(batch_, begin, R, key_, row_begin_);
+    pairs_.send_orders(ctx_, R);
+    for (std::int64_t r = 0; batch_.rows.x.contiguous() ? r < 1 : r < R; ++r) {
+      const std::int64_t n = batch_.rows.x.contiguous() ? R : 1;
+      send(ctx_, batch_.rows.x.rows(begin + r, n), x_.rows(r, n));
+    }
+    base_moments(x_.rows(0, R), R);
+    pairs_.list(batch_.rows, begin, R, nullptr, nullptr);
+    pairs_.send(ctx_, mu_.rows(0, R * F), log_sd_.rows(0, R * F));
+    for (std::int64_t i = 0; i + 1 < pairs_.prefixes(); ++i) token_.read(batch_, pairs_, begin, R, i);
+    token_.send(ctx_, R, pairs_.prefixes() - 1);
+  }
+
+  /// Rows [begin, begin + R), whose pairs are listed. The sum of their losses; on a GPU 0, and the losses lie
+  /// in loss_.
+  double tile(std::int64_t begin, std::int64_t R) {
+    rows_ = R;
     if (pairs_.prefixes() == 0) return 0;
     run_states(begin);
     ops::fill(ctx_, 0, dstate_.rows(0, states()));
@@ -142,23 +199,6 @@ class Member {
   TensorView prefix(const TensorView& all, std::int64_t i) const {
     return all.rows(1 + (i - 1) * rows_, rows_);
   }
-  ops::GruTokens tokens_of(std::int64_t step) const {
-    const auto part = [&](const TensorView& all) {
-      return all.columns(step * rows_, rows_).reshaped({rows_});
-    };
-    return {part(value_), part(feature_), part(slot_)};
-  }
-  void read_tokens(std::int64_t begin, std::int64_t step) {
-    const std::int64_t stride = batch_.rows.x.row_stride();
-    for (std::int64_t r = 0; r < rows_; ++r) {
-      const std::int64_t at = step * rows_ + r;
-      const bool there = step < pairs_.present(r);
-      const std::int32_t t = there ? pairs_.feature(r, step) : -1;
-      feature_.ptr<std::int32_t>()[at] = t;
-      slot_.ptr<std::int32_t>()[at] = there ? impl_.slot(t, code_at(batch_.rows, begin + r, t)) : -1;
-      value_.ptr<T>()[at] = there ? batch_.rows.x.ptr<T>()[(begin + r) * stride + t] : T(0);
-    }
-  }
   /// y (n, .) = x (1, .) in each row.
   void repeat(ConstTensorView x, TensorView y) const {
     if (y.rows() > 0) ops::gather_rows(ctx_, x, zeros_.columns(0, y.rows()).reshaped({y.rows()}), y);
@@ -170,13 +210,13 @@ class Member {
     ops::copy(ctx_, value(id.start).reshaped({1, H}), h_.rows(0, 1));
     repeat(h_.rows(0, 1), start);
     for (std::int64_t i = 0; i + 1 < pairs_.prefixes(); ++i) {
-      read_tokens(begin, i);
+      if (!gpu_) token_.read(batch_, pairs_, begin, rows_, i);
       const ConstTensorView h = i == 0 ? start : prefix(h_, i);
       // The product with h_{} is the same for all rows.
       ops::linear_forward(ctx_, i == 0 ? h.rows(0, 1) : h, value(id.weight_hh), value(id.bias_hh),
                           Activation::identity, i == 0 ? dgh_ : gh);
       if (i == 0) repeat(dgh_, gh);
-      ops::gru_token_forward(ctx_, tokens_of(i), tokens_.wa, tokens_.wb, gh, h, prefix(h_, i + 1),
+      ops::gru_token_forward(ctx_, token_.of_step(i, rows_), tokens_.wa, tokens_.wb, gh, h, prefix(h_, i + 1),
                              gates_.rows(i * rows_, rows_));
     }
     ops::linear_forward(ctx_, h_.rows(0, states()), value(id.state), {}, Activation::identity,
@@ -220,7 +260,7 @@ class Member {
   /// Sum of the losses of target t's pairs; `out` becomes its gradient.
   double losses(std::int64_t t, TensorView out) {
     const std::int64_t begin = pairs_.target(t).begin, P = out.rows(), O = out.cols();
-    const TensorView loss = loss_.columns(0, P).reshaped({P});
+    const TensorView loss = loss_.columns(gpu_ ? begin : 0, P).reshaped({P});
     const std::int64_t offset = impl_.offsets[static_cast<std::size_t>(t)];
     if (options_.layout.categorical(t))
       ops::categorical_loss(ctx_, out, impl_.frequencies.view().columns(offset, O).reshaped({O}),
@@ -228,6 +268,7 @@ class Member {
     else
       ops::mixture_loss(ctx_, out, pairs_.mean(begin, P), pairs_.log_sd(begin, P), pairs_.x(begin, P),
                         pairs_.weight(begin, P), loss, out);
+    if (gpu_) return 0;
     const T* values = loss.ptr<T>();
     double sum[4] = {};  // four chains hide each other's latency
     for (std::int64_t p = 0; p < P; ++p) sum[p % 4] += static_cast<double>(values[p]);
@@ -243,8 +284,8 @@ class Member {
     for (std::int64_t i = pairs_.prefixes() - 1; i-- > 0;) {
       const TensorView gates = gates_.rows(i * rows_, rows_), dgh = gates.columns(0, 3 * H);
       const TensorView dh = prefix(dh_, i + 1);
-      ops::gru_token_backward(ctx_, tokens_of(i), i == 0 ? start_.rows(0, rows_) : prefix(h_, i), gates, dh,
-                              dwa_, dwb_);
+      ops::gru_token_backward(ctx_, token_.of_step(i, rows_), i == 0 ? start_.rows(0, rows_) : prefix(h_, i),
+                              gates, dh, dwa_, dwb_);
       if (i > 0) {
         ops::add(ctx_, prefix(dh_, i), dh, prefix(dh_, i));
         ops::add_product(ctx_, dgh, weight_hh_t_, prefix(dh_, i));
@@ -283,22 +324,35 @@ class Member {
   const RandomKey key_;
   const std::int64_t row_begin_;
   const std::int64_t F, H, V, R_;
+  const bool gpu_;
   TilePairs<T> pairs_;
+  const TileTokens<T> token_;
   const SetGruTokens tokens_;
   const TensorView weight_hh_t_, state_t_, hidden_t_, mixture_t_, category_t_;  ///< transposed weights
   const TensorView mixture_;                                                    ///< W3 with padded rows
   const TensorView dwa_, dwb_;
   const TensorView mu_, log_sd_;              ///< (R F, F): by row, target and prefix
-  const TensorView value_, feature_, slot_;   ///< (F R): tokens by step
+  const TensorView x_;                        ///< (R, F): the tile's values, on a GPU
   const TensorView zeros_;                    ///< i32
   const TensorView h_, dh_, state_, dstate_;  ///< (1 + F R, H): states, and through the head's first layer
   const TensorView start_;                    ///< (R, H): h_{} in each row
   const TensorView gates_;                    ///< (F R, 4 H) by step
   const TensorView gh_, dgh_;                 ///< (R, 3 H), (1, 3 H)
-  const TensorView u0_, u_, out_, loss_;      ///< (most pairs of a target, .)
+  const TensorView u0_, u_, out_;             ///< (most pairs of a target, .)
+  const TensorView loss_, tile_loss_;         ///< of the pairs of a target, on a GPU of the tile; (1)
   TensorView slab_;
   std::int64_t rows_ = 0;  ///< of the tile
 };
+
+template <class T>
+void train_on_gpu(Context& ctx, const SetGruOptions& options, ParameterStore& store, SetGru::Impl& impl,
+                  const ShardPlan& plan, const ProposalBatch& batch, std::span<const double> sizes,
+                  const RandomKey& key, TensorView loss) {
+  const Workspace::Scope scope(ctx.workspace()), host(impl.host);
+  const PairWeights<T> weights(impl.host, sizes, plan.total_rows);
+  Member<T>(ctx, impl.host, options, store, impl, batch, weights, key, plan.row_begin)
+      .batch(store.flat_gradients(), loss);
+}
 
 template <class T>
 void train_on(Context& ctx, const SetGruOptions& options, ParameterStore& store, const SetGru::Impl& impl,
@@ -310,8 +364,8 @@ void train_on(Context& ctx, const SetGruOptions& options, ParameterStore& store,
   const TensorView losses = scratch(ctx, {plan.local_shards}, DType::f64);
   {
     const Workspace::Scope inner(ctx.workspace());
-    const PairWeights<T> weights(ctx, sizes, plan.total_rows);
-    Member<T> member(ctx, options, store, impl, batch, weights, key, plan.row_begin);
+    const PairWeights<T> weights(ctx.workspace(), sizes, plan.total_rows);
+    Member<T> member(ctx, ctx.workspace(), options, store, impl, batch, weights, key, plan.row_begin);
     for (std::int64_t i = 0; i < plan.local_shards; ++i) {
       const Shard s = plan.shard(i);
       losses.ptr<double>()[i] = member.shard(s.begin, s.rows, slabs.rows(i, 1).reshaped({n}));
@@ -322,7 +376,20 @@ void train_on(Context& ctx, const SetGruOptions& options, ParameterStore& store,
 
 }  // namespace
 
-void SetGru::prepare(int, std::int64_t) {}  // everything lives in the contexts' workspaces
+// Everything lives in the contexts' workspaces.
+void SetGru::prepare(int, std::int64_t) {}
+
+std::int64_t set_gru::gpu_tile_rows(const SetGruOptions& o) {
+  if (o.gpu_tile_rows > 0) return o.gpu_tile_rows;
+  constexpr std::int64_t most_elements = std::int64_t{1} << 28;  // 1 GiB
+  const std::int64_t F = o.layout.features(), H = o.hidden;
+  const std::int64_t pairs = F > o.all_pairs_up_to ? o.sampled_pairs : F * (F + 1) / 2;
+  const std::int64_t of_target = F > o.all_pairs_up_to ? o.sampled_pairs : F;
+  const std::int64_t outputs = std::max(3 * o.components, o.layout.total_categories()) + cache_line;
+  // States and gates, the head of a target's pairs, the base's moments, the lists.
+  const std::int64_t of_row = F * 8 * H + of_target * (2 * H + outputs) + 2 * F * F + 8 * pairs + 5 * F;
+  return std::max<std::int64_t>(rows_of_tile, most_elements / of_row);
+}
 
 void SetGru::train(Context& ctx, const ShardPlan& plan, const ProposalBatch& batch,
                    std::span<const double> sizes, const RandomKey& key, TensorView loss) {
@@ -335,7 +402,9 @@ void SetGru::train(Context& ctx, const ShardPlan& plan, const ProposalBatch& bat
   if (static_cast<std::int64_t>(sizes.size()) != options_.layout.features())
     throw ShapeError(fmt::format("{}: {} weights of set sizes, expected {} as features", what, sizes.size(),
                                  options_.layout.features()));
-  if (dtype() == DType::f32)
+  if (on_gpu(ctx))
+    train_on_gpu<float>(ctx, options_, store_, *impl_, plan, batch, sizes, key, loss);
+  else if (dtype() == DType::f32)
     train_on<float>(ctx, options_, store_, *impl_, plan, batch, sizes, key, loss);
   else
     train_on<double>(ctx, options_, store_, *impl_, plan, batch, sizes, key, loss);

@@ -77,7 +77,7 @@ class EMSHAP_API Proposal {
                     std::span<const std::int64_t> order = {}) const = 0;
 };
 
-/// A batch to train on, this member's rows of it.
+/// A batch to train on, this member's rows of it, in host memory whatever the device.
 struct ProposalBatch {
   FeatureRows rows;
   ConstTensorView observed;  ///< (B, F): 1 where the value is there; missing ones are unknown and no target

@@ -25,6 +25,7 @@ struct SetGruOptions {
   /// all F (F + 1) / 2; the expectation of loss and gradient is the same.
   std::int64_t all_pairs_up_to = 32;
   std::int64_t sampled_pairs = 64;
+  std::int64_t gpu_tile_rows = 0;  ///< rows that pass together when training on a GPU; 0: by memory
 };
 
 /// Parameters (V: all categories), stored (inputs, outputs):
