@@ -1,7 +1,6 @@
 #pragma once
-// The dropout mask, for the dropout op and for ops that end with dropout. Element (row, column c) of a stream
-// draws 16 bits: half-word c % 8 (low halves first) of Philox block c / 8; it is kept when they are >= a
-// threshold. The mask of 64 columns is made at once:
+// The dropout mask of math/dropout.h, for the dropout op and for ops that end with dropout. The mask of 64
+// columns is made at once:
 //
 //   const DropoutMask mask(key, p);
 //   for each row r of the batch, counted over the batch:
@@ -10,6 +9,7 @@
 //       for (i = 0; i < packs in this group; ++i)
 //         y = keep.apply(i, x * mask.scale<T>());            // pack i of the group: x or zero
 #include "cpu/lanes.h"
+#include "math/dropout.h"
 #include "math/philox_pack.h"
 
 namespace emshap::cpu::EMSHAP_ISA {
@@ -43,11 +43,9 @@ class DropoutMask {
  public:
   static constexpr int group = KeepColumns::group;
 
-  /// Elements are dropped with probability round(p 65536) / 65536, at most 65535 / 65536. 0 <= p < 1.
+  /// 0 <= p < 1
   EMSHAP_HD DropoutMask(const RandomKey& key, double p)
-      : stream_(key), threshold_(static_cast<std::uint32_t>(p * 65536 + .5)), scale_(1 / (1 - p)) {
-    if (threshold_ > 65535) threshold_ = 65535;
-  }
+      : stream_(key), threshold_(math::dropout_threshold(p)), scale_(1 / (1 - p)) {}
 
   /// 1 / (1 - p)
   template <class T>

@@ -4,11 +4,9 @@
 #include "emshap/core/error.h"
 #include "emshap/ops/density.h"
 #include "emshap/ops/draw_noise.h"
-#include "emshap/ops/dropout.h"
 #include "emshap/ops/energy_loss.h"
 #include "emshap/ops/gaussian_base.h"
 #include "emshap/ops/linear.h"
-#include "emshap/ops/loss.h"
 #include "emshap/ops/masked_input.h"
 #include "emshap/ops/normalization.h"
 #include "emshap/ops/optimizer.h"
@@ -16,16 +14,13 @@
 #include "math/adam.h"
 
 #define EMSHAP_BACKEND cuda
-#include "ops/activation_backend.h"
 #include "ops/density_backend.h"
 #include "ops/draw_noise_backend.h"
 #include "ops/draw_step_backend.h"
-#include "ops/dropout_backend.h"
 #include "ops/energy_loss_backend.h"
 #include "ops/gather_backend.h"
 #include "ops/gaussian_base_backend.h"
 #include "ops/linear_backend.h"
-#include "ops/loss_backend.h"
 #include "ops/masked_input_backend.h"
 #include "ops/normalization_backend.h"
 #include "ops/optimizer_backend.h"
@@ -50,8 +45,6 @@ using Out = Mat<float>;
 using InDouble = Mat<const double>;
 using InInt = Mat<const std::int32_t>;
 
-EMSHAP_UNPORTED(activation_forward, Context&, Activation, In, Out)
-EMSHAP_UNPORTED(activation_backward, Context&, Activation, In, In, In, Out)
 EMSHAP_UNPORTED(base_prefix_moments, Context&, InDouble, InDouble, In, InInt, InInt, Out, Out)
 EMSHAP_UNPORTED(base_conditionals, Context&, InDouble, InDouble, In, In, Out, Out)
 EMSHAP_UNPORTED(base_gains, Context&, InDouble, InInt, InInt, Out, Out)
@@ -66,7 +59,6 @@ EMSHAP_UNPORTED(categorical_loss, Context&, In, In, InInt, In, Out, Out)
 EMSHAP_UNPORTED(categorical_log_probabilities, Context&, In, In, In, Out)
 EMSHAP_UNPORTED(categorical_draw, Context&, In, In, In, Mat<std::int32_t>, Out)
 EMSHAP_UNPORTED(categorical_values, Context&, In, InInt, Out)
-EMSHAP_UNPORTED(dropout_apply, Context&, In, double, const RandomKey&, Out)
 EMSHAP_UNPORTED(energy_loss, Context&, EnergyLoss, In, In, Out, Out)
 EMSHAP_UNPORTED(score_limit, Context&, double, In, Out)
 EMSHAP_UNPORTED(importance_weights, Context&, In, Out, Out)
@@ -79,7 +71,6 @@ EMSHAP_UNPORTED(linear_backward_input, Context&, In, In, Out, bool)
 EMSHAP_UNPORTED(linear_backward_params, Context&, In, In, Out, Out)
 EMSHAP_UNPORTED(random_masks, Context&, const RandomKey&, std::int64_t, const double*, double, In, Out, Out)
 EMSHAP_UNPORTED(masked_input, Context&, In, In, In, In, InInt, InInt, Out)
-EMSHAP_UNPORTED(loss_forward, Context&, Loss, double, In, In, Out, Out)
 EMSHAP_UNPORTED(adam_step, Context&, const math::AdamFactors<double>&, In, In, In, Out, Out, Out)
 EMSHAP_UNPORTED(clip_scale, Context&, In, double, Out, Out)
 EMSHAP_UNPORTED(ema_update, Context&, double, In, Out)

@@ -28,6 +28,19 @@ EMSHAP_HD constexpr std::int64_t pointwise_blocks(std::int64_t elements) {
   return blocks < pointwise_most_blocks ? blocks : pointwise_most_blocks;
 }
 
+/// Whether 32-bit unsigned indices run over `elements` with the stride of a pointwise grid.
+EMSHAP_HD constexpr bool narrow_count(std::int64_t elements) {
+  return elements <= 0xffffffffll - pointwise_threads * pointwise_most_blocks;
+}
+
+/// Blocks of the first of two kernels that add up `elements` terms: one block adds up their sums. At least 8
+/// terms a thread, and at most 8 blocks for each of 128 multiprocessors.
+inline constexpr std::int64_t total_most_blocks = 1024;
+EMSHAP_HD constexpr std::int64_t total_blocks(std::int64_t elements) {
+  const std::int64_t blocks = ceil_div(elements, 8 * pointwise_threads);
+  return blocks < total_most_blocks ? blocks : total_most_blocks;
+}
+
 /// Sizes where a loop over blocks of `block` turns over: 0, 1, 2, a warp and its neighbours, a block and its
 /// neighbours.
 struct TurnOverSizes {

@@ -87,6 +87,19 @@ void compare_op(const std::string& what, const OpCall& call, Tolerance tolerance
   }
 }
 
+void compare_bits(const std::string& what, const OpCall& call) {
+  for (const Backend backend : backends()) {
+    if (backend != Backend::cuda) continue;
+    for (const std::int64_t gap : {0, 3}) {
+      Side cpu(cpu_backend(), DType::f32, gap), gpu(backend, DType::f32, gap);
+      const Values expected = run(cpu, call), got = run(gpu, call);
+      REQUIRE(got.size() == expected.size());
+      for (std::size_t i = 0; i < got.size(); ++i)
+        check_same_bits(what + (gap > 0 ? ", gaps, " : ", ") + gpu.results()[i].name, got[i], expected[i]);
+    }
+  }
+}
+
 std::vector<std::int64_t> sizes_around(std::int64_t block) {
   std::vector<std::int64_t> sizes;
   for (const std::int64_t n : math::turn_over_sizes(block).size) sizes.push_back(n);

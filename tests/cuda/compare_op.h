@@ -57,6 +57,9 @@ using OpCall = std::function<void(Side&)>;
 /// the same bits. The tolerance is of f32 against double: atol + rtol |double|.
 void compare_op(const std::string& what, const OpCall& call, Tolerance tolerance);
 
+/// The same for ops whose bits do not depend on the device: against the CPU in f32, bit for bit.
+void compare_bits(const std::string& what, const OpCall& call);
+
 /// Rows or columns where loops turn over: those around a warp and around `block`.
 std::vector<std::int64_t> sizes_around(std::int64_t block);
 

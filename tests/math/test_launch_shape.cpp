@@ -24,3 +24,18 @@ TEST_CASE("pointwise kernels get enough blocks, and none for no elements") {
   }
   CHECK(pointwise_blocks(std::int64_t{1} << 60) == pointwise_most_blocks);
 }
+
+TEST_CASE("32-bit indices are used only where they cannot wrap") {
+  const std::int64_t step = pointwise_threads * pointwise_most_blocks, wraps = std::int64_t{1} << 32;
+  CHECK(narrow_count(0));
+  CHECK(narrow_count(wraps - 1 - step));
+  CHECK_FALSE(narrow_count(wraps - step));
+}
+
+TEST_CASE("sums over all elements: a second block adds what few enough first ones leave") {
+  CHECK(total_blocks(0) == 0);
+  CHECK(total_blocks(1) == 1);
+  CHECK(total_blocks(8 * pointwise_threads) == 1);
+  CHECK(total_blocks(8 * pointwise_threads + 1) == 2);
+  CHECK(total_blocks(std::int64_t{1} << 60) == total_most_blocks);
+}
