@@ -20,6 +20,7 @@ Context::Context(Backend backend) : backend_(backend) {
 }
 
 Context::~Context() {
+  device_state_.reset();
   if (stream_ != nullptr) cuda_runtime::destroy_stream(stream_);
 }
 

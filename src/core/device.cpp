@@ -99,6 +99,14 @@ int cuda_device_count() {
   return cuda_runtime::device_count();
 }
 
+bool cuda_tf32() {
+  static const bool on = [] {
+    const char* text = std::getenv("EMSHAP_TF32");
+    return text != nullptr && std::string(text) == "1";
+  }();
+  return on;
+}
+
 Device parse_device(const std::string& text) {
   if (text == "cpu") return {};
   if (text == "auto") return cuda_device_count() > 0 ? Device{DeviceKind::cuda, 0} : Device{};

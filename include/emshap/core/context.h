@@ -17,6 +17,9 @@
 #include "emshap/core/export.h"
 
 namespace emshap {
+namespace cuda {
+struct DeviceState;
+}
 
 /// One shard: rows [begin, begin + rows) of the local rows; `index` counts over the whole batch.
 struct Shard {
@@ -142,6 +145,9 @@ class EMSHAP_API Context {
   const TraceFunction& trace() const { return trace_; }
   /// The CUDA stream of this context (cudaStream_t), null on the CPU.
   void* stream() const { return stream_; }
+  /// What the CUDA backend keeps for this context (library handles and their memory): src/cuda makes it when
+  /// first needed, and it ends before the stream. For src/cuda only.
+  std::shared_ptr<cuda::DeviceState>& device_state() { return device_state_; }
   /// Waits until all work of this context is done; nothing to do on the CPU.
   void synchronize();
 
@@ -155,6 +161,7 @@ class EMSHAP_API Context {
   bool in_team_ = false;
   TraceFunction trace_;
   void* stream_ = nullptr;
+  std::shared_ptr<cuda::DeviceState> device_state_;
 };
 
 /// A persistent pool of threads that run teams; threads spin briefly, then sleep. The calling thread is

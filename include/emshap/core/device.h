@@ -33,4 +33,9 @@ EMSHAP_API bool cpu_backend_available(Backend backend);
 /// device.
 EMSHAP_API int cuda_device_count();
 
+/// Whether products on CUDA devices round their factors to TF32 (10 bits of fraction; faster, and results
+/// differ from the CPU's): only when the environment variable EMSHAP_TF32 is 1. Read once. Programs that log
+/// say so, and so do benchmarks.
+EMSHAP_API bool cuda_tf32();
+
 }  // namespace emshap
