@@ -39,12 +39,29 @@ void free_bytes(void* data, Device device) noexcept {
   }
 }
 
+void* allocate_pinned(std::int64_t bytes, Device device) {
+  if (device.kind == DeviceKind::cpu) return allocate_bytes(bytes, device);
+  if (bytes <= 0) return nullptr;
+  allocations.fetch_add(1, std::memory_order_relaxed);
+  return cuda_runtime::allocate_pinned(bytes, device.index);
+}
+
+void free_pinned(void* data, Device device) noexcept {
+  if (device.kind == DeviceKind::cpu) return free_bytes(data, device);
+  if (data != nullptr) cuda_runtime::free_pinned(data);
+}
+
 void copy_bytes(void* to, Device to_device, const void* from, Device from_device, std::int64_t bytes) {
   if (bytes <= 0) return;
   if (to_device.kind == DeviceKind::cpu && from_device.kind == DeviceKind::cpu) {
     std::memcpy(to, from, static_cast<std::size_t>(bytes));
   } else {
-    cuda_runtime::copy(to, from, bytes);
+    // Between two GPUs: nothing orders the work of the other one with the copy.
+    if (to_device.kind == DeviceKind::cuda && from_device.kind == DeviceKind::cuda &&
+        to_device != from_device)
+      cuda_runtime::synchronize_device(to_device.index);
+    cuda_runtime::copy(to, from, bytes,
+                       from_device.kind == DeviceKind::cuda ? from_device.index : to_device.index);
   }
 }
 
@@ -53,7 +70,7 @@ void zero_bytes(void* data, std::int64_t bytes, Device device) {
   if (device.kind == DeviceKind::cpu) {
     std::memset(data, 0, static_cast<std::size_t>(bytes));
   } else {
-    cuda_runtime::zero(data, bytes);
+    cuda_runtime::zero(data, bytes, device.index);
   }
 }
 

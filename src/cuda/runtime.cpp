@@ -2,7 +2,10 @@
 #include "core/cuda_runtime.h"
 
 #include <algorithm>
+#include <atomic>
+#include <cstdlib>
 #include <mutex>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -44,6 +47,28 @@ bool has_pool(int device) {
   return available[slot];
 }
 
+struct Freed {
+  void* data;
+  int device;
+};
+/// The capture of this thread.
+struct Capture {
+  std::uint64_t number = 0;  ///< 0: none
+  std::vector<Freed> freed;  ///< given back when it ends
+};
+thread_local Capture capture;
+
+void end_of_capture() noexcept {
+  capture.number = 0;
+  for (const Freed& f : capture.freed) free(f.data, f.device);
+  capture.freed.clear();
+}
+
+bool is(const char* variable, char value) {
+  const char* text = std::getenv(variable);
+  return text != nullptr && text[0] == value;
+}
+
 }  // namespace
 
 int device_count() {
@@ -68,6 +93,7 @@ std::string why_no_device() {
 }
 
 void* allocate(std::int64_t bytes, int device) {
+  if (capture_number() != 0) throw CaptureBroken{};
   EMSHAP_CUDA_CHECK(cudaSetDevice(device));
   void* data = nullptr;
   const auto size = static_cast<std::size_t>(bytes);
@@ -81,11 +107,15 @@ void* allocate(std::int64_t bytes, int device) {
                     bytes, device));
   }
   cuda::check(status, "allocating GPU memory");
-  EMSHAP_CUDA_CHECK(cudaStreamSynchronize(nullptr));
   return data;
 }
 
 void free(void* data, int device) noexcept {
+  if (capture_number() != 0) {
+    // The null stream may not be used now, and what was captured before may still use the memory.
+    capture.freed.push_back({data, device});
+    return;
+  }
   if (cudaSetDevice(device) != cudaSuccess) return;
   if (has_pool(device)) {
     (void)cudaFreeAsync(data, nullptr);
@@ -94,13 +124,37 @@ void free(void* data, int device) noexcept {
   }
 }
 
-void copy(void* to, const void* from, std::int64_t bytes) {
+void* allocate_pinned(std::int64_t bytes, int device) {
+  if (capture_number() != 0) throw CaptureBroken{};
+  EMSHAP_CUDA_CHECK(cudaSetDevice(device));
+  void* data = nullptr;
+  if (cudaMallocHost(&data, static_cast<std::size_t>(bytes)) == cudaErrorMemoryAllocation) {
+    (void)cudaGetLastError();
+    throw CudaError(fmt::format(
+        "out of memory: {} bytes of page-locked host memory for cuda:{} could not be allocated; use a "
+        "smaller --batch-size or --device cpu",
+        bytes, device));
+  }
+  return data;
+}
+
+void free_pinned(void* data) noexcept {
+  (void)cudaFreeHost(data);
+}
+
+void copy(void* to, const void* from, std::int64_t bytes, int device) {
+  EMSHAP_CUDA_CHECK(cudaSetDevice(device));  // whose streams the copy waits for
   EMSHAP_CUDA_CHECK(cudaMemcpy(to, from, static_cast<std::size_t>(bytes), cudaMemcpyDefault));
 }
 
-void zero(void* data, std::int64_t bytes) {
+void copy_async(void* to, const void* from, std::int64_t bytes, void* stream) {
+  EMSHAP_CUDA_CHECK(cudaMemcpyAsync(to, from, static_cast<std::size_t>(bytes), cudaMemcpyDefault,
+                                    static_cast<cudaStream_t>(stream)));
+}
+
+void zero(void* data, std::int64_t bytes, int device) {
+  EMSHAP_CUDA_CHECK(cudaSetDevice(device));
   EMSHAP_CUDA_CHECK(cudaMemset(data, 0, static_cast<std::size_t>(bytes)));
-  EMSHAP_CUDA_CHECK(cudaStreamSynchronize(nullptr));
 }
 
 void* create_stream(int device) {
@@ -118,6 +172,106 @@ void destroy_stream(void* stream) noexcept {
 
 void synchronize(void* stream) {
   EMSHAP_CUDA_CHECK(cudaStreamSynchronize(static_cast<cudaStream_t>(stream)));
+}
+
+void synchronize_device(int device) {
+  EMSHAP_CUDA_CHECK(cudaSetDevice(device));
+  EMSHAP_CUDA_CHECK(cudaDeviceSynchronize());
+}
+
+void* create_event(int device) {
+  EMSHAP_CUDA_CHECK(cudaSetDevice(device));
+  cudaEvent_t event = nullptr;
+  EMSHAP_CUDA_CHECK(cudaEventCreateWithFlags(&event, cudaEventDisableTiming));
+  return event;
+}
+
+void destroy_event(void* event) noexcept {
+  (void)cudaEventDestroy(static_cast<cudaEvent_t>(event));
+}
+
+void record_event(void* event, void* stream) {
+  // An event recorded plainly in a capture could not be asked for outside it.
+  const auto e = static_cast<cudaEvent_t>(event);
+  const auto s = static_cast<cudaStream_t>(stream);
+  if (capture_number() != 0)
+    EMSHAP_CUDA_CHECK(cudaEventRecordWithFlags(e, s, cudaEventRecordExternal));
+  else
+    EMSHAP_CUDA_CHECK(cudaEventRecord(e, s));
+}
+
+bool event_done(void* event) {
+  const cudaError_t status = cudaEventQuery(static_cast<cudaEvent_t>(event));
+  if (status == cudaErrorNotReady) {
+    (void)cudaGetLastError();
+    return false;
+  }
+  cuda::check(status, "cudaEventQuery");
+  return true;
+}
+
+void wait_event(void* event) {
+  EMSHAP_CUDA_CHECK(cudaEventSynchronize(static_cast<cudaEvent_t>(event)));
+}
+
+void begin_capture(void* stream) {
+  static std::atomic<std::uint64_t> captures{0};
+  // Relaxed: asking for an event is allowed (Staging). What is not allowed in a capture still fails.
+  EMSHAP_CUDA_CHECK(cudaStreamBeginCapture(static_cast<cudaStream_t>(stream), cudaStreamCaptureModeRelaxed));
+  capture.number = ++captures;
+}
+
+void* end_capture(void* stream) {
+  cudaGraph_t graph = nullptr;
+  const cudaError_t status = cudaStreamEndCapture(static_cast<cudaStream_t>(stream), &graph);
+  end_of_capture();
+  cuda::check(status, "capturing a step");
+  return graph;
+}
+
+void abandon_capture(void* stream) noexcept {
+  cudaGraph_t graph = nullptr;
+  (void)cudaStreamEndCapture(static_cast<cudaStream_t>(stream), &graph);
+  if (graph != nullptr) (void)cudaGraphDestroy(graph);
+  (void)cudaGetLastError();
+  end_of_capture();
+}
+
+std::uint64_t capture_number() {
+  return capture.number;
+}
+
+bool capture_wanted() {
+  static const bool wanted = !is("EMSHAP_CUDA_SYNC", '1') && !is("EMSHAP_CUDA_GRAPHS", '0');
+  return wanted;
+}
+
+bool update_graph(void*& exec, void* graph) {
+  const auto made = static_cast<cudaGraph_t>(graph);
+  auto held = static_cast<cudaGraphExec_t>(exec);
+  if (held != nullptr) {
+    cudaGraphExecUpdateResultInfo info{};
+    if (cudaGraphExecUpdate(held, made, &info) == cudaSuccess) {
+      (void)cudaGraphDestroy(made);
+      return false;
+    }
+    (void)cudaGetLastError();
+    (void)cudaGraphExecDestroy(held);
+    exec = held = nullptr;
+  }
+  const cudaError_t status = cudaGraphInstantiate(&held, made, 0);
+  (void)cudaGraphDestroy(made);
+  cuda::check(status, "cudaGraphInstantiate");
+  exec = held;
+  return true;
+}
+
+void launch_graph(void* exec, void* stream) {
+  EMSHAP_CUDA_CHECK(cudaGraphLaunch(static_cast<cudaGraphExec_t>(exec), static_cast<cudaStream_t>(stream)));
+}
+
+void destroy_graph_exec(void* exec) noexcept {
+  (void)cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(exec));
 }
 
 }  // namespace emshap::cuda_runtime

@@ -37,6 +37,7 @@ struct Stream {
 };
 struct Event {
   std::chrono::steady_clock::time_point at{};
+  bool captured = false;  // recorded in a capture as part of it: nobody outside may ask for it
 };
 struct Graph {
   std::vector<Work> nodes;
@@ -396,20 +397,29 @@ cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
   *event = new Event;
   return cudaSuccess;
 }
-cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t) {
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+  return cudaEventRecordWithFlags(event, stream, 0);
+}
+cudaError_t cudaEventRecordWithFlags(cudaEvent_t event, cudaStream_t s, unsigned flags) {
+  const std::lock_guard lock(guard);
+  const bool external = flags == cudaEventRecordExternal, in_capture = stream_of(s).capturing;
+  if (external && !in_capture) return fail(cudaErrorInvalidValue);
+  event->captured = in_capture && !external;
   event->at = std::chrono::steady_clock::now();
+  if (external) enqueue(s, "event", [] {});
   return cudaSuccess;
 }
 cudaError_t cudaEventElapsedTime(float* ms, cudaEvent_t from, cudaEvent_t to) {
   *ms = std::chrono::duration<float, std::milli>(to->at - from->at).count();
   return cudaSuccess;
 }
-cudaError_t cudaEventSynchronize(cudaEvent_t) {
+cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+  if (event->captured) return fail(cudaErrorCapturedEvent);
   ++waits;
   return cudaSuccess;
 }
-cudaError_t cudaEventQuery(cudaEvent_t) {
-  return cudaSuccess;
+cudaError_t cudaEventQuery(cudaEvent_t event) {
+  return event->captured ? fail(cudaErrorCapturedEvent) : cudaSuccess;
 }
 cudaError_t cudaEventDestroy(cudaEvent_t event) {
   delete event;
