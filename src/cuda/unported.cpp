@@ -5,7 +5,6 @@
 #include "emshap/ops/density.h"
 #include "emshap/ops/draw_noise.h"
 #include "emshap/ops/energy_loss.h"
-#include "emshap/ops/gaussian_base.h"
 #include "emshap/ops/linear.h"
 #include "emshap/ops/masked_input.h"
 #include "emshap/ops/normalization.h"
@@ -19,14 +18,12 @@
 #include "ops/draw_step_backend.h"
 #include "ops/energy_loss_backend.h"
 #include "ops/gather_backend.h"
-#include "ops/gaussian_base_backend.h"
 #include "ops/linear_backend.h"
 #include "ops/masked_input_backend.h"
 #include "ops/normalization_backend.h"
 #include "ops/optimizer_backend.h"
 #include "ops/product_backend.h"
 #include "ops/random_fill_backend.h"
-#include "ops/recurrent_backend.h"
 #include "ops/reduction_backend.h"
 #include "ops/set_head_backend.h"
 #include "ops/shard_gradients_backend.h"
@@ -45,10 +42,6 @@ using Out = Mat<float>;
 using InDouble = Mat<const double>;
 using InInt = Mat<const std::int32_t>;
 
-EMSHAP_UNPORTED(base_prefix_moments, Context&, InDouble, InDouble, In, InInt, InInt, Out, Out)
-EMSHAP_UNPORTED(base_conditionals, Context&, InDouble, InDouble, In, In, Out, Out)
-EMSHAP_UNPORTED(base_gains, Context&, InDouble, InInt, InInt, Out, Out)
-EMSHAP_UNPORTED(base_update, Context&, In, InInt, InInt, In, Out)
 EMSHAP_UNPORTED(mixture_loss, Context&, In, In, In, In, In, Out, Out)
 EMSHAP_UNPORTED(mixture_from_head, Context&, In, In, In, In, Out)
 EMSHAP_UNPORTED(mixture_log_density, Context&, In, In, Out)
@@ -85,12 +78,6 @@ EMSHAP_UNPORTED(sum, Context&, In, Out)
 EMSHAP_UNPORTED(sum_of_squares_shared, Context&, In, Out)
 EMSHAP_UNPORTED(log_sum_exp, Context&, In, Out)
 EMSHAP_UNPORTED(log_sum_exp_backward, Context&, In, In, In, Out)
-EMSHAP_UNPORTED(gru_forward, Context&, In, In, In, Out, Out)
-EMSHAP_UNPORTED(gru_backward, Context&, In, In, In, Out, Out, Out)
-EMSHAP_UNPORTED(gru_token_forward, Context&, const float*, const std::int32_t*, const std::int32_t*, In, In,
-                In, In, Out, Out)
-EMSHAP_UNPORTED(gru_token_backward, Context&, const float*, const std::int32_t*, const std::int32_t*, In, Out,
-                Out, Out, Out)
 EMSHAP_UNPORTED(gather_rows, Context&, In, const std::int32_t*, Out)
 EMSHAP_UNPORTED(scatter_rows, Context&, In, const std::int32_t*, Out)
 EMSHAP_UNPORTED(scatter_add_rows, Context&, In, const std::int32_t*, Out)

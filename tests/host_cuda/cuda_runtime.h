@@ -51,3 +51,7 @@ template <class T>
 inline T __ldg(const T* at) {
   return *at;
 }
+
+inline int __popc(unsigned bits) {
+  return __builtin_popcount(bits);
+}

@@ -1,8 +1,11 @@
 #include <doctest/doctest.h>
 
+#include <initializer_list>
 #include <limits>
 
+#include "math/base_shape.h"
 #include "math/launch_shape.h"
+#include "math/token_shape.h"
 
 using namespace emshap::math;
 
@@ -38,4 +41,33 @@ TEST_CASE("sums over all elements: a second block adds what few enough first one
   CHECK(total_blocks(8 * pointwise_threads) == 1);
   CHECK(total_blocks(8 * pointwise_threads + 1) == 2);
   CHECK(total_blocks(std::int64_t{1} << 60) == total_most_blocks);
+}
+
+TEST_CASE("parts of token rows cover them, are few and hold whole windows") {
+  CHECK(token_shape(0).parts == 0);
+  constexpr std::int64_t windows = token_warps * token_window;
+  for (const std::int64_t n : turn_over_sizes(windows * token_most_parts).size) {
+    const TokenShape s = token_shape(n);
+    CHECK(s.parts <= token_most_parts);
+    CHECK(s.parts * s.part_rows >= n);
+    CHECK((s.parts - 1) * s.part_rows <= n);
+    CHECK(s.part_rows % windows == 0);
+  }
+}
+
+TEST_CASE("the base's triangles go to global memory when a block has no room") {
+  CHECK(triangle(1) + 1 == triangle(2) - 1);  // (1, 1) is the last entry before row 2
+  CHECK(base_shape(0, 5, 1000).blocks == 0);
+  CHECK(base_shape(5, 0, 1000).blocks == 0);
+  for (const std::int64_t F : {1, 32, 33, 100, 250, 3000}) {
+    const BaseShape s = base_shape(std::int64_t{1} << 40, F, 227 * 1024);
+    CHECK(s.threads % warp_threads == 0);
+    CHECK(s.shared_bytes <= 227 * 1024);
+    CHECK(s.shared_bytes + s.triangle_bytes == 8 * (triangle(F) + base_vectors * F));
+    CHECK(s.blocks >= 1);
+    CHECK((s.triangle_bytes == 0 || s.blocks == 1 || s.blocks * s.triangle_bytes <= base_most_bytes));
+  }
+  CHECK(base_shape(7, 100, 227 * 1024).triangle_bytes == 0);
+  CHECK(base_shape(7, 100, 40 * 1024).triangle_bytes == 8 * triangle(100));
+  CHECK(base_shape(7, 100, 40 * 1024).blocks == 7);
 }
