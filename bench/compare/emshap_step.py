@@ -2,7 +2,9 @@
 """The training steps of bench/set_gru_step.cpp and bench/energy_step.cpp in PyTorch: the same model (docs/model.md), written the way one would
 for speed: one torch.nn.GRU over each row's random order, all (prefix, target) pairs of the batch in one product per
 head layer, base moments by one batched Cholesky, draws with the rows sorted so that only unfinished ones are computed,
-fused Adam. Prints JSON: milliseconds (median) per step, batch, threads and variant.
+fused Adam. On a GPU (--device cuda; torch.nn.GRU is cuDNN's) the host reads the sizes of the masks once a step and nothing
+else; the variant "graph" captures the whole step, with draws of fixed shapes in which finished rows are computed and
+dropped. Prints JSON: milliseconds (median) per step, batch, threads and variant.
 
   proposal: order, base moments, likelihood of all prefixes, backward, clip, Adam, moving average
   energy:   masks, 16 autoregressive draws a row (no gradient), skip MLP on data and draws, NCE, backward, clip, Adam
@@ -11,12 +13,12 @@ fused Adam. Prints JSON: milliseconds (median) per step, batch, threads and vari
 import argparse
 import json
 import math
-import statistics
-import time
 import warnings
 
 import torch
 import torch.nn.functional as fn
+
+import device
 
 warnings.filterwarnings("ignore")
 F, H, E, C, DRAWS, HIDDEN = 20, 64, 16, 5, 16, 128
@@ -34,7 +36,7 @@ class Base:
         """(B, F, F) mean and log sd of position j given the first i positions, for j >= i."""
         xo = torch.gather(x.double() - self.mean, 1, order)
         cov = self.cov[order[:, :, None], order[:, None, :]]
-        chol = torch.linalg.cholesky(cov)
+        chol = torch.linalg.cholesky_ex(cov).L  # without a wait for the check
         w = torch.linalg.solve_triangular(chol, xo[:, :, None], upper=False)[:, :, 0]
         parts = chol * w[:, None, :]  # (B, j, k)
         mean = torch.cumsum(parts, 2) - parts  # sum over k < i
@@ -85,8 +87,8 @@ class Proposal(torch.nn.Module):
         return -log_q.mean()
 
     @torch.no_grad()
-    def draw(self, base, x, mask, cell):
-        """DRAWS completions of each row; (B DRAWS, F), and the context (B, H)."""
+    def draw(self, base, x, mask, cell, static=False):
+        """DRAWS completions of each row; (B DRAWS, F), and the context (B, H). `static`: shapes do not depend on the masks."""
         batch = x.shape[0]
         sequence = torch.argsort(1 - mask, dim=1, stable=True)  # known ascending, then unknown ascending
         known = mask.sum(1).long()
@@ -95,7 +97,8 @@ class Proposal(torch.nn.Module):
         h = self.h0.expand(batch, H)
         mean = base.mean.expand(batch, F).clone()
         cov = base.cov.expand(batch, F, F).clone()
-        most = int(known.max())
+        sizes = [F] * batch if static else known.tolist()
+        most = max(sizes)
         gains, log_sds = [], []
         for k in range(F):  # gains depend on the sequence only
             t = sequence[:, k]
@@ -116,18 +119,20 @@ class Proposal(torch.nn.Module):
         h = h.repeat_interleave(DRAWS, 0)
         mean = mean.float().repeat_interleave(DRAWS, 0)
         out = x.repeat_interleave(DRAWS, 0)
-        lasting = F - known
-        for k in range(int(lasting.max())):
-            rows = int((lasting > k).sum())
+        for k in range(F if static else F - min(sizes)):
+            rows = batch if static else sum(size + k < F for size in sizes)
             n = rows * DRAWS
-            at = known[:rows] + k
+            at = (known[:rows] + k).clamp_max(F - 1)
             t = torch.gather(sequence[:rows], 1, at[:, None])[:, 0].repeat_interleave(DRAWS)
-            gain = gains[torch.arange(rows), at].float().repeat_interleave(DRAWS, 0)
-            log_sd = log_sds[torch.arange(rows), at].repeat_interleave(DRAWS)
+            gain = torch.gather(gains[:rows], 1, at[:, None, None].expand(rows, 1, F))[:, 0].float()
+            gain = gain.repeat_interleave(DRAWS, 0)
+            log_sd = torch.gather(log_sds[:rows], 1, at[:, None])[:, 0].repeat_interleave(DRAWS)
             m = torch.gather(mean[:n], 1, t[:, None])[:, 0]
             weights, means, sds = self.mixture(self.head(self.w1(h[:n]), m, log_sd, self.e[t]), m, log_sd)
             c = torch.searchsorted(torch.cumsum(weights.exp(), -1), torch.rand(n, 1)).clamp_max(C - 1)
             value = torch.gather(means, 1, c) + torch.gather(sds, 1, c) * torch.randn(n, 1)
+            if static:
+                value = torch.where((known + k < F)[:, None].repeat_interleave(DRAWS, 0), value, torch.gather(out, 1, t[:, None]))
             out[:n].scatter_(1, t[:, None], value)
             mean[:n] += gain * (value - m[:, None])
             h[:n] = cell(value * self.a[t] + self.b[t], h[:n])
@@ -157,8 +162,8 @@ class Energy(torch.nn.Module):
         return 8 * torch.tanh(self.out(h)[..., 0] / 8)
 
 
-def adam(model):
-    return torch.optim.Adam(model.parameters(), lr=3e-3, fused=True)
+def adam(model, variant):
+    return torch.optim.Adam(model.parameters(), lr=3e-3, fused=True, capturable=variant == "graph")
 
 
 def make_step(kind, batch, variant):
@@ -166,9 +171,10 @@ def make_step(kind, batch, variant):
     base, proposal, energy = Base(), Proposal(), Energy()
     chol = torch.linalg.cholesky(base.cov)
     x = (torch.randn(batch, F, dtype=torch.float64) @ chol.T).float()
-    compiled = torch.compile(proposal.loss) if variant == "compile" else proposal.loss
-    scores = torch.compile(energy) if variant == "compile" else energy
-    optimizer = adam(proposal if kind == "proposal" else energy)
+    compiled = device.compiled(proposal.loss, variant)
+    scores = device.compiled(energy, variant)
+    optimizer = adam(proposal if kind == "proposal" else energy, variant)
+    static = variant == "graph"
     average = [p.detach().clone() for p in proposal.parameters()]
 
     def proposal_step():
@@ -187,10 +193,10 @@ def make_step(kind, batch, variant):
         return (torch.argsort(torch.argsort(torch.rand(batch, F), dim=1), dim=1) < size).float()
 
     def draw_step():
-        return proposal.draw(base, x, masks(), proposal.cell())
+        return proposal.draw(base, x, masks(), proposal.cell(), static)
 
     def energy_step():
-        draws, context, rows, mask = proposal.draw(base, x, masks(), proposal.cell())
+        draws, context, rows, mask = proposal.draw(base, x, masks(), proposal.cell(), static)
         both = torch.cat([rows[:, None, :], draws.view(batch, DRAWS, F)], 1)
         optimizer.zero_grad(set_to_none=True)
         g = scores(both, mask, context)
@@ -200,38 +206,29 @@ def make_step(kind, batch, variant):
         optimizer.step()
         return loss
 
-    return {"proposal": proposal_step, "energy": energy_step, "draw": draw_step}[kind]
-
-
-def median_ms(step, seconds):
-    for _ in range(3):
-        step()
-    times, end = [], time.perf_counter() + seconds
-    while time.perf_counter() < end or len(times) < 3:
-        start = time.perf_counter()
-        step()
-        times.append((time.perf_counter() - start) * 1e3)
-    return statistics.median(times)
+    step = {"proposal": proposal_step, "energy": energy_step, "draw": draw_step}[kind]
+    return device.graphed(step) if variant == "graph" else step
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batches", default="32,256,4096")
     parser.add_argument("--steps", default="proposal,energy,draw")
-    parser.add_argument("--variants", default="eager,compile")
-    parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--variants", default="")
     parser.add_argument("--seconds", type=float, default=2.0)
+    device.add_arguments(parser)
     args = parser.parse_args()
-    torch.set_num_threads(args.threads)
+    device.prepare(args)
+    every = "eager,compile" + (",compile-graphs,graph" if args.device == "cuda" else "")
     results = []
     for kind in args.steps.split(","):
         for batch in map(int, args.batches.split(",")):
-            for variant in args.variants.split(","):
-                if kind == "draw" and variant == "compile":
+            for variant in (args.variants or every).split(","):
+                if kind == "draw" and variant.startswith("compile"):
                     continue
-                row = {"step": kind, "batch": batch, "threads": args.threads, "variant": variant}
+                row = {"step": kind, "device": args.device, "batch": batch, "threads": args.threads, "variant": variant}
                 try:
-                    row["ms"] = median_ms(make_step(kind, batch, variant), args.seconds)
+                    row["ms"] = device.median_ms(make_step(kind, batch, variant), args.seconds)
                 except Exception as error:  # torch.compile needs a compiler; eager results still count
                     row["error"] = str(error)[:200]
                 results.append(row)

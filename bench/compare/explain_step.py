@@ -4,7 +4,9 @@
 own, as one would in PyTorch, which is less work than our quantiles; so values agree within Monte Carlo errors. Otherwise written the way one would for speed: coalitions in blocks sorted by size so that only
 unfinished ones are computed, all draws of a block in one product per layer, known features scanned once a coalition, the
 energy's mask and context once a coalition, the four predictors as one batched product with their batch normalisation folded
-in, inference mode. Prints JSON: seconds an explicand (best block size) per variant, and how far the values are from ours.
+in, inference mode. On a GPU (--device cuda) the sizes of the coalitions are known to the host, so that nothing waits; the
+variant "graph" captures every block in a CUDA graph. Prints JSON: seconds an explicand (best block size) per variant, and how
+far the values are from ours.
 """
 import argparse
 import json
@@ -16,12 +18,15 @@ import warnings
 import numpy as np
 import torch
 
+import device
+
 warnings.filterwarnings("ignore")
 
 
 class Model:
     def __init__(self, folder):
-        get = lambda name: torch.from_numpy(np.load(folder / f"{name}.npy"))
+        here = torch.get_default_device()
+        get = lambda name: torch.from_numpy(np.load(folder / f"{name}.npy")).to(here)
         self.get = get
         self.raw, self.x, self.masks, self.noise = get("raw"), get("x"), get("masks"), get("noise")
         self.F, self.K = self.x.shape[1], self.noise.shape[0]
@@ -90,6 +95,8 @@ class Model:
         self.p3_bias = torch.stack([get(f"power.member{m}.output.bias") for m in members])[:, None, :]
         self.target_mean, self.target_scale = (float(v) for v in get("power.target"))
 
+    captured = False
+
     # Functions of one step each, so that torch.compile can take them.
     def cell(self, value, t, h):
         """value (n,), t (n,) feature of each row, h (n, H)."""
@@ -142,18 +149,31 @@ class Model:
     def values(self, row, block):
         """v(S) (C,) and standard errors of all coalitions for one explicand."""
         if not hasattr(self, "z"):
-            self.z = torch.randn(self.noise.shape, generator=torch.Generator().manual_seed(1))
-        size = self.masks.sum(1)
-        by_size = torch.argsort(size, stable=True)
-        value, error = torch.empty(len(size)), torch.empty(len(size))
-        for chunk in by_size.split(block):
-            value[chunk], error[chunk] = self.block(row, self.masks[chunk])
-        return value, error
+            self.z = torch.randn(self.noise.shape, generator=torch.Generator(torch.get_default_device()).manual_seed(1))
+        if getattr(self, "cut", None) != block:
+            self.cut, self.replays = block, {}
+            self.chunks = torch.argsort(self.masks.sum(1), stable=True).split(block)
+            self.sizes = [self.masks[chunk].sum(1).long().tolist() for chunk in self.chunks]
+            self.now_x, self.now_raw = self.x[row].clone(), self.raw[row].clone()
+            self.value, self.error = torch.empty(len(self.masks)), torch.empty(len(self.masks))
+        self.now_x.copy_(self.x[row])
+        self.now_raw.copy_(self.raw[row])
+        for i, chunk in enumerate(self.chunks):
+            if self.captured and i not in self.replays:
+                self.replays[i] = device.graphed(lambda: self.into(chunk, self.sizes[i]))
+            if self.captured:
+                self.replays[i]()
+            else:
+                self.into(chunk, self.sizes[i])
+        return self.value, self.error
 
-    def block(self, row, mask):
-        """Coalitions of ascending size."""
+    def into(self, chunk, sizes):
+        self.value[chunk], self.error[chunk] = self.block(self.masks[chunk], sizes)
+
+    def block(self, mask, sizes):
+        """Coalitions of ascending size; `sizes` says how many features each knows."""
         n, F, K = mask.shape[0], self.F, self.K
-        x = self.x[row]
+        x = self.now_x
         sequence = torch.argsort(1 - mask, dim=1, stable=True)  # known ascending, then unknown ascending
         known = mask.sum(1).long()
         # The base: gains depend on the sequence only, means of the known part on x.
@@ -174,16 +194,16 @@ class Model:
             mean = torch.where((known > k)[:, None], step, mean)
         gains, log_sds = torch.stack(gains, 1).float(), torch.stack(log_sds, 1).float()
         h = self.start.expand(n, -1).clone()
-        for k in range(int(known.max())):
-            first = int((known <= k).sum())  # sizes ascend: those behind still have known features
+        for k in range(max(sizes)):
+            first = sum(size <= k for size in sizes)  # sizes ascend: those behind still have known features
             t = sequence[first:, k]
             h[first:] = self.cell(x[t], t, h[first:])
         context = h
         h = h.repeat_interleave(K, 0)
         mean = mean.float().repeat_interleave(K, 0)
         out = x.expand(n * K, F).clone()
-        for k in range(F - int(known.min())):
-            rows = int((F - known > k).sum())  # the first ones, which have most unknown features
+        for k in range(F - min(sizes)):
+            rows = sum(F - size > k for size in sizes)  # the first ones, which have most unknown features
             m = rows * K
             at = known[:rows] + k
             t_row = sequence[torch.arange(rows), at]
@@ -195,7 +215,7 @@ class Model:
             z = self.z.T[t_row].reshape(-1)
             value = self.head(h[:m], mu, log_sd, t, u, z)
             out[:m].scatter_(1, t[:, None], value[:, None])
-            more = int((F - known > k + 1).sum())
+            more = sum(F - size > k + 1 for size in sizes)
             m = more * K
             if more == 0:
                 continue
@@ -203,7 +223,7 @@ class Model:
             h[:m] = self.cell(value[:m], t[:m], h[:m])
         g = self.energy(out.view(n, K, F), mask, context)
         w = torch.softmax(-g.double(), 1)
-        raw = torch.where(mask.bool().repeat_interleave(K, 0), self.raw[row], self.to_raw(out))
+        raw = torch.where(mask.bool().repeat_interleave(K, 0), self.now_raw, self.to_raw(out))
         f = self.predict(raw).view(n, K).double()
         v = (w * f).sum(1, keepdim=True)
         return v[:, 0].float(), torch.sqrt((w * w * (f - v) ** 2).sum(1)).float()
@@ -212,29 +232,33 @@ class Model:
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dump", type=pathlib.Path, required=True)
-    parser.add_argument("--threads", type=int, required=True)
-    parser.add_argument("--variants", default="eager,compile")
+    parser.add_argument("--variants", default="")
     parser.add_argument("--blocks", default="16,64,256,1024")
     parser.add_argument("--rounds", type=int, default=2)
+    device.add_arguments(parser)
     args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    ours = torch.from_numpy(np.load(args.dump / "values.npy"))
-    deviation = torch.from_numpy(np.load(args.dump / "deviation.npy"))
+    device.prepare(args)
+    every = "eager,compile" + (",graph" if args.device == "cuda" else "")
+    ours = torch.from_numpy(np.load(args.dump / "values.npy")).to(args.device)
+    deviation = torch.from_numpy(np.load(args.dump / "deviation.npy")).to(args.device)
     groups = deviation.shape[1]
     error = torch.sqrt(groups / (groups - 1) * (deviation ** 2).sum(1)).view(ours.shape)
     results = []
-    for variant in args.variants.split(","):
+    for variant in (args.variants or every).split(","):
         model = Model(args.dump)
+        model.captured = variant == "graph"
         if variant == "compile":
             model.compile()
-        row = {"variant": variant, "threads": args.threads, "coalitions": len(model.masks), "draws": model.K}
+        row = {"variant": variant, "device": args.device, "threads": args.threads, "coalitions": len(model.masks), "draws": model.K}
         try:
             for block in map(int, args.blocks.split(",")):
-                value, their_error = model.values(0, block)  # warms up
+                value, their_error = (t.clone() for t in model.values(0, block))  # warms up
+                device.wait()
                 times = []
                 for _ in range(args.rounds):
                     start = time.perf_counter()
                     model.values(0, block)
+                    device.wait()
                     times.append(time.perf_counter() - start)
                 if min(times) < row.get("seconds", math.inf):
                     row.update(seconds=min(times), block=block)

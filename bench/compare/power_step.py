@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """The training step of bench/power_step.cpp in PyTorch, tuned as well as we know: eager with fused Adam, eager with
-foreach Adam, and torch.compile. Prints JSON: milliseconds (median) per batch, threads and variant."""
+foreach Adam, and torch.compile; on a GPU (--device cuda) also torch.compile with CUDA graphs and the whole step captured in
+one. Prints JSON: milliseconds (median) per batch, threads and variant."""
 import argparse
 import json
-import statistics
-import time
 import warnings
 
 import torch
+
+import device
 
 warnings.filterwarnings("ignore")
 
@@ -20,17 +21,18 @@ def build(batch, adam):
         torch.nn.Linear(64, 1))
     x = torch.randn(batch, 20)
     y = x[:, :1] + torch.sin(x[:, 1:2]) * x[:, 2:3] + 0.5 * x[:, 3:4] ** 2
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, **{adam: True})
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, **adam)
     return model, x, y, optimizer, torch.nn.MSELoss()
 
 
 def make_step(batch, variant):
-    model, x, y, optimizer, loss_function = build(batch, "foreach" if variant == "eager-foreach" else "fused")
+    adam = {"foreach" if variant == "eager-foreach" else "fused": True, "capturable": variant == "graph"}
+    model, x, y, optimizer, loss_function = build(batch, adam)
 
     def loss_of(a, b):
         return loss_function(model(a), b)
 
-    forward = torch.compile(loss_of) if variant == "compile" else loss_of
+    forward = device.compiled(loss_of, variant)
 
     def step():
         optimizer.zero_grad(set_to_none=True)
@@ -39,33 +41,24 @@ def make_step(batch, variant):
         optimizer.step()
         return loss
 
-    return step
-
-
-def median_ms(step, seconds):
-    for _ in range(10):
-        step()
-    times, end = [], time.perf_counter() + seconds
-    while time.perf_counter() < end or len(times) < 10:
-        start = time.perf_counter()
-        step()
-        times.append((time.perf_counter() - start) * 1e3)
-    return statistics.median(times)
+    return device.graphed(step) if variant == "graph" else step
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--batches", default="32,256,4096")
-    parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--variants", default="")
     parser.add_argument("--seconds", type=float, default=2.0)
+    device.add_arguments(parser)
     args = parser.parse_args()
-    torch.set_num_threads(args.threads)
+    device.prepare(args)
+    every = "eager-fused,eager-foreach,compile" + (",compile-graphs,graph" if args.device == "cuda" else "")
     results = []
     for batch in map(int, args.batches.split(",")):
-        for variant in ("eager-fused", "eager-foreach", "compile"):
-            row = {"batch": batch, "threads": args.threads, "variant": variant}
+        for variant in (args.variants or every).split(","):
+            row = {"step": "power", "device": args.device, "batch": batch, "threads": args.threads, "variant": variant}
             try:
-                row["ms"] = median_ms(make_step(batch, variant), args.seconds)
+                row["ms"] = device.median_ms(make_step(batch, variant), args.seconds, 10)
             except Exception as error:  # torch.compile needs a compiler; eager results still count
                 row["error"] = str(error)[:200]
             results.append(row)
