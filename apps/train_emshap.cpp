@@ -214,8 +214,8 @@ void train_emshap_model(EmshapSettings& v, DataSettings data, const CleaningSett
   v.options.seed = session.seed();
   RunDirectory::check(folder, EmshapFiles::model, mode);
   const Device device = session.device();
-  if (device.kind != DeviceKind::cpu)  // before a run is replaced
-    throw DeviceError("the emshap model is trained on the CPU; use --device cpu");
+  check_emshap_device(v.options, device);  // before a run is replaced
+  v.options.host_threads = session.threads();
 
   const fs::path split = existing_split(folder, PowerFiles::model, mode);
   follow_power(folder, mode, data, session.sink());

@@ -51,8 +51,13 @@ std::int64_t group_size(ConstTensorView x, ConstTensorView mask, ConstTensorView
   return mask.rows() == 0 ? 1 : x.rows() / mask.rows();
 }
 
-/// Below this, adding the shared part in a pass of its own beats one small product a group.
+/// Below this, adding the shared part in a pass of its own beats one small product a group; on a GPU always.
 constexpr std::int64_t small_group = 4;
+constexpr std::int64_t gpu_tile_rows = std::int64_t{1} << 16;
+
+bool is_gpu(const Context& ctx) {
+  return ctx.device().kind == DeviceKind::cuda;
+}
 
 }  // namespace
 
@@ -106,7 +111,7 @@ void EnergyNetwork::first_layer(Context& ctx, ConstTensorView x, ConstTensorView
   const ConstTensorView w = store_->value(completion_.weight());
   const Activation inside = wanted(z) ? Activation::identity : fused(options_.activation);
   const TensorView sum = wanted(z) ? z : h;
-  if (group < small_group) {
+  if (group < small_group || is_gpu(ctx)) {
     ops::linear_forward(ctx, x, w, {}, Activation::identity, sum);
     const TensorView groups = sum.reshaped({shared.rows(), group * H});
     for (std::int64_t k = 0; k < group; ++k) {
@@ -136,9 +141,11 @@ void EnergyNetwork::infer(Context& ctx, ConstTensorView x, ConstTensorView mask,
   const std::int64_t F = options_.features, H = options_.hidden, C = options_.context;
   const std::int64_t R = group_size(x, mask, context, energy.elements());
   const TensorView all = energy.reshaped({x.rows()});
-  const std::int64_t most = std::max<std::int64_t>(1, tile_rows / std::max<std::int64_t>(R, 1));
+  // On a GPU as many conditions as fit, each in one piece.
+  const std::int64_t wanted_rows = is_gpu(ctx) ? std::max(gpu_tile_rows, R) : tile_rows;
+  const std::int64_t most = std::max<std::int64_t>(1, wanted_rows / std::max<std::int64_t>(R, 1));
   const std::int64_t conditions = std::min(most, mask.rows());
-  const std::int64_t tile = std::min(tile_rows, conditions * R);
+  const std::int64_t tile = std::min(wanted_rows, conditions * R);
   const Workspace::Scope scope(ctx.workspace());
   const TensorView condition = scratch(ctx, {conditions, F + C}, x.dtype());
   const TensorView shared_all = scratch(ctx, {conditions, H}, x.dtype());

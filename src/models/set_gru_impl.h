@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "core/staging.h"
 #include "emshap/models/set_gru.h"
 #include "layers/scratch.h"
 
@@ -16,7 +17,8 @@ struct SetGru::Impl {
   std::vector<std::int64_t> offsets;  ///< (F + 1), of the categories
   Tensor mean, covariance;            ///< f64: (F), (F, F)
   Tensor values, frequencies;         ///< (V), of the store's type
-  Workspace host;                     ///< for training on a GPU: what is drawn on the host
+  Workspace host;                     ///< for training on a GPU: what is drawn on the host,
+  Staging staging;                    ///< and what of it is sent
 
   /// The row of token.shift that feature t reads: its own, or its category's embedding.
   std::int32_t slot(std::int64_t t, std::int32_t code) const {

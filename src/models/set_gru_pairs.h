@@ -53,25 +53,25 @@ class PairWeights {
 template <class T>
 class TilePairs {
  public:
-  /// Lists are written in `host`; on the CPU this is the context's workspace.
+  /// `host`: a workspace in host memory for what ops do not read.
   TilePairs(Context& ctx, Workspace& host, const SetGruOptions& o, const PairWeights<T>& weights,
             std::int64_t R)
       : F(o.layout.features()),
         sampled_(F > o.all_pairs_up_to ? o.sampled_pairs : 0),
         most_(R * (sampled_ > 0 ? sampled_ : F)),
         weights_(weights),
-        order_(ctx, host, {R, F}, DType::i32),
-        count_(ctx, host, {R}, DType::i32),
+        order_(ctx, {R, F}, DType::i32),
+        count_(ctx, {R}, DType::i32),
         position_(host_scratch(host, {R, F}, DType::i32)) {
     const Shape pairs{R * (sampled_ > 0 ? sampled_ : F * (F + 1) / 2)};
     const DType type = dtype_of<T>();
-    index_ = Sent(ctx, host, pairs, DType::i32);
-    code_ = Sent(ctx, host, pairs, DType::i32);
-    x_ = Sent(ctx, host, pairs, type);
-    weight_ = Sent(ctx, host, pairs, type);
+    index_ = Sent(ctx, pairs, DType::i32);
+    code_ = Sent(ctx, pairs, DType::i32);
+    x_ = Sent(ctx, pairs, type);
+    weight_ = Sent(ctx, pairs, type);
     mean_ = scratch(ctx, pairs, type);
     log_sd_ = scratch(ctx, pairs, type);
-    if (on_gpu(ctx)) moments_ = Sent(ctx, host, pairs, DType::i32);
+    if (on_gpu(ctx)) moments_ = Sent(ctx, pairs, DType::i32);
     sample_ = host.template take<Sample>(R * sampled_);
     targets_ = host.template take<Target>(F);
   }
@@ -124,14 +124,13 @@ class TilePairs {
     }
   }
 
-  /// On a GPU: order and count are read there.
-  void send_orders(Context& ctx, std::int64_t rows) {
-    order_.send(ctx, rows * F);
-    count_.send(ctx, rows);
+  /// On a GPU, before a tile is drawn: memory for its lists.
+  void take(Staging& staging) {
+    for (Sent* list : {&order_, &count_, &index_, &code_, &x_, &weight_, &moments_}) list->take(staging);
   }
 
   /// Lists the pairs, with the base's moments mu, log_sd (rows, F, F) by row, target and prefix. On a GPU
-  /// those are null: `send` picks them there.
+  /// those are null: `pick` reads them there.
   void list(const FeatureRows& rows, std::int64_t begin, std::int64_t R, const T* mu, const T* log_sd) {
     Source source{rows, begin, R, mu, log_sd};
     prefixes_ = 0;
@@ -146,17 +145,15 @@ class TilePairs {
     }
   }
 
-  /// On a GPU: what was listed, beside moments from mu and log_sd (rows, F, F) in its memory.
-  void send(Context& ctx, ConstTensorView mu, ConstTensorView log_sd) {
+  /// On a GPU, when the lists are sent: the pairs' moments from mu and log_sd (rows, F, F).
+  void pick(Context& ctx, ConstTensorView mu, ConstTensorView log_sd) const {
     const std::int64_t n = count();
-    if (n == 0) return;
-    for (Sent* list : {&index_, &code_, &x_, &weight_, &moments_}) list->send(ctx, n);
-    const auto pick = [&](ConstTensorView table, const TensorView& to) {
+    const auto from = [&](ConstTensorView table, const TensorView& to) {
       ops::gather_rows(ctx, table.reshaped({table.elements(), 1}), part(moments_.there(), 0, n),
                        to.columns(0, n).reshaped({n, 1}));
     };
-    pick(mu, mean_);
-    pick(log_sd, log_sd_);
+    from(mu, mean_);
+    from(log_sd, log_sd_);
   }
 
  private:

@@ -9,12 +9,12 @@ namespace emshap::set_gru {
 template <class T>
 class TileTokens {
  public:
-  /// Tiles of at most R rows; lists are written in `host`.
-  TileTokens(Context& ctx, Workspace& host, const SetGru::Impl& impl, std::int64_t F, std::int64_t R)
+  /// Tiles of at most R rows.
+  TileTokens(Context& ctx, const SetGru::Impl& impl, std::int64_t F, std::int64_t R)
       : impl_(impl),
-        value_(ctx, host, {F * R}, dtype_of<T>()),
-        feature_(ctx, host, {F * R}, DType::i32),
-        slot_(ctx, host, {F * R}, DType::i32) {}
+        value_(ctx, {F * R}, dtype_of<T>()),
+        feature_(ctx, {F * R}, DType::i32),
+        slot_(ctx, {F * R}, DType::i32) {}
 
   /// Those of step i of rows [begin, begin + rows) of the batch, whose orders are drawn.
   void read(const ProposalBatch& batch, const TilePairs<T>& pairs, std::int64_t begin, std::int64_t rows,
@@ -29,9 +29,9 @@ class TileTokens {
       value_.ptr<T>()[at] = there ? batch.rows.x.ptr<T>()[(begin + r) * stride + t] : T(0);
     }
   }
-  /// On a GPU: those of the first steps.
-  void send(Context& ctx, std::int64_t rows, std::int64_t steps) const {
-    for (const Sent* list : {&value_, &feature_, &slot_}) list->send(ctx, steps * rows);
+  /// On a GPU, before a tile is read: memory for its lists.
+  void take(Staging& staging) {
+    for (Sent* list : {&value_, &feature_, &slot_}) list->take(staging);
   }
   ops::GruTokens of_step(std::int64_t i, std::int64_t rows) const {
     const auto part = [&](const Sent& all) { return all.there().columns(i * rows, rows).reshaped({rows}); };
@@ -40,7 +40,7 @@ class TileTokens {
 
  private:
   const SetGru::Impl& impl_;
-  const Sent value_, feature_, slot_;  ///< (F R) by step
+  Sent value_, feature_, slot_;  ///< (F R) by step
 };
 
 }  // namespace emshap::set_gru

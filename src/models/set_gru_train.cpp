@@ -45,7 +45,7 @@ std::int64_t tile_of(const Context& ctx, const SetGruOptions& o, std::int64_t ro
 template <class T>
 class Member {
  public:
-  /// Lists are written in `host`, which on the CPU is the context's workspace.
+  /// `host`: a workspace in host memory.
   Member(Context& ctx, Workspace& host, const SetGruOptions& options, const ParameterStore& store,
          const SetGru::Impl& impl, const ProposalBatch& batch, const PairWeights<T>& weights,
          const RandomKey& key, std::int64_t row_begin)
@@ -63,7 +63,7 @@ class Member {
         R_(tile_of(ctx, options, batch.rows.x.rows())),
         gpu_(on_gpu(ctx)),
         pairs_(ctx, host, options, weights, R_),
-        token_(ctx, host, impl, F, R_),
+        token_(ctx, impl, F, R_),
         tokens_(make_tokens(ctx, store, impl.id)),
         weight_hh_t_(transpose(id.weight_hh)),
         state_t_(transpose(id.state)),
@@ -75,7 +75,6 @@ class Member {
         dwb_(make({F + V, 3 * H})),
         mu_(make({R_ * F, F})),
         log_sd_(make({R_ * F, F})),
-        x_(gpu_ ? make({R_, F}) : TensorView()),
         zeros_(scratch_i32(ctx, {pairs_.most()})),
         h_(make({1 + F * R_, H})),
         dh_(make({1 + F * R_, H})),
@@ -112,13 +111,14 @@ class Member {
   }
 
   /// On a GPU: adds the gradient of all rows to `gradient`; loss (1) = theirs.
-  void batch(TensorView gradient, TensorView loss) {
+  void batch(Staging& staging, TensorView gradient, TensorView loss) {
+    staging.begin(ctx_);
     start_sums(gradient);
     ops::fill(ctx_, 0, loss);
     const std::int64_t rows = batch_.rows.x.rows();
     for (std::int64_t at = 0; at < rows; at += R_) {
       const std::int64_t R = std::min(R_, rows - at);
-      send_tile(at, R);
+      send_tile(staging, at, R);
       if (pairs_.count() == 0) continue;
       tile(at, R);
       ops::sum(ctx_, part(loss_, pairs_.count()), tile_loss_);
@@ -165,19 +165,18 @@ class Member {
                              log_sd_.rows(0, R * F).reshaped({R, F, F}));
   }
 
-  /// On a GPU: all that a tile reads, in the order in which it is read.
-  void send_tile(std::int64_t begin, std::int64_t R) {
+  /// On a GPU: draws, lists and sends all that a tile reads.
+  void send_tile(Staging& staging, std::int64_t begin, std::int64_t R) {
+    pairs_.take(staging);
+    token_.take(staging);
+    const ConstTensorView x = staged(staging, batch_.rows.x.rows(begin, R));
     pairs_.draw(batch_, begin, R, key_, row_begin_);
-    pairs_.send_orders(ctx_, R);
-    for (std::int64_t r = 0; batch_.rows.x.contiguous() ? r < 1 : r < R; ++r) {
-      const std::int64_t n = batch_.rows.x.contiguous() ? R : 1;
-      send(ctx_, batch_.rows.x.rows(begin + r, n), x_.rows(r, n));
-    }
-    base_moments(x_.rows(0, R), R);
     pairs_.list(batch_.rows, begin, R, nullptr, nullptr);
-    pairs_.send(ctx_, mu_.rows(0, R * F), log_sd_.rows(0, R * F));
     for (std::int64_t i = 0; i + 1 < pairs_.prefixes(); ++i) token_.read(batch_, pairs_, begin, R, i);
-    token_.send(ctx_, R, pairs_.prefixes() - 1);
+    staging.send(ctx_);
+    if (pairs_.count() == 0) return;
+    base_moments(x, R);
+    pairs_.pick(ctx_, mu_.rows(0, R * F), log_sd_.rows(0, R * F));
   }
 
   /// Rows [begin, begin + R), whose pairs are listed. The sum of their losses; on a GPU 0, and the losses lie
@@ -326,13 +325,12 @@ class Member {
   const std::int64_t F, H, V, R_;
   const bool gpu_;
   TilePairs<T> pairs_;
-  const TileTokens<T> token_;
+  TileTokens<T> token_;
   const SetGruTokens tokens_;
   const TensorView weight_hh_t_, state_t_, hidden_t_, mixture_t_, category_t_;  ///< transposed weights
   const TensorView mixture_;                                                    ///< W3 with padded rows
   const TensorView dwa_, dwb_;
   const TensorView mu_, log_sd_;              ///< (R F, F): by row, target and prefix
-  const TensorView x_;                        ///< (R, F): the tile's values, on a GPU
   const TensorView zeros_;                    ///< i32
   const TensorView h_, dh_, state_, dstate_;  ///< (1 + F R, H): states, and through the head's first layer
   const TensorView start_;                    ///< (R, H): h_{} in each row
@@ -351,7 +349,7 @@ void train_on_gpu(Context& ctx, const SetGruOptions& options, ParameterStore& st
   const Workspace::Scope scope(ctx.workspace()), host(impl.host);
   const PairWeights<T> weights(impl.host, sizes, plan.total_rows);
   Member<T>(ctx, impl.host, options, store, impl, batch, weights, key, plan.row_begin)
-      .batch(store.flat_gradients(), loss);
+      .batch(impl.staging, store.flat_gradients(), loss);
 }
 
 template <class T>

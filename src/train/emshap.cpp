@@ -33,7 +33,17 @@ struct Candidate {
   std::string kind;
   std::unique_ptr<TrainableProposal> owned;
   TrainableProposal* proposal = nullptr;
+  /// Of a proposal on a GPU: what validates it and completes rows on the CPU.
+  std::unique_ptr<TrainableProposal> owned_copy;
+  TrainableProposal* copy = nullptr;
   std::unique_ptr<ProposalTask> task;
+
+  /// On the CPU, with the weights as they are now.
+  TrainableProposal& here() const {
+    if (copy == nullptr) return *proposal;
+    copy->store().copy_from(proposal->store());
+    return *copy;
+  }
 };
 
 /// Training rows in model space with NaN where a value is missing.
@@ -126,7 +136,7 @@ std::size_t choose(const std::vector<Candidate>& candidates, const HeldOutPairs&
   result.crps.clear();
   const HeldOutPairs some = pairs.some(choice_pairs);
   for (std::size_t i = 0; i < candidates.size(); ++i) {
-    result.crps.emplace_back(candidates[i].kind, held_out_crps(*candidates[i].proposal, some, pool));
+    result.crps.emplace_back(candidates[i].kind, held_out_crps(candidates[i].here(), some, pool));
     if (result.crps[i].second < result.crps[best].second) best = i;
   }
   if (candidates.size() > 1)
@@ -240,11 +250,17 @@ std::string chosen_in(const std::filesystem::path& file) {
 
 }  // namespace
 
+void check_emshap_device(const EmshapOptions& options, Device device) {
+  if (device.kind != DeviceKind::cpu && options.proposal != ProposalChoice::gru)
+    throw DeviceError(fmt::format(
+        "the masked MLP is trained on the CPU only, and proposal is {}; use --device cpu or --proposal gru",
+        to_string(options.proposal)));
+}
+
 EmshapResult train_emshap(const EmshapJob& job, TeamPool& pool, RunDirectory* run, bool resume,
                           const std::string& config_toml, ProgressSink& sink, const StopToken* stop) {
   const EmshapOptions& o = job.options;
-  if (pool.device().kind != DeviceKind::cpu)
-    throw DeviceError("the emshap model is trained on the CPU; use --device cpu");
+  check_emshap_device(o, pool.device());
   // The last steps need these: not after hours of training.
   if (o.energy_draws < 1 || o.gate_draws < 1)
     throw ConfigError(fmt::format(
@@ -257,6 +273,10 @@ EmshapResult train_emshap(const EmshapJob& job, TeamPool& pool, RunDirectory* ru
   const HeldOutPairs held_out =
       HeldOutPairs::make(job.space, raw_features(job.table, job.validation), o.seed, fewest_pairs, most_rows);
   const EmshapArchitecture architecture = architecture_of(job, raw);
+  const bool gpu = pool.device().kind != DeviceKind::cpu;
+  std::unique_ptr<TeamPool> beside_gpu;
+  if (gpu) beside_gpu = std::make_unique<TeamPool>(o.host_threads);
+  TeamPool& cpu_pool = gpu ? *beside_gpu : pool;
   std::vector<Candidate> candidates;
   for (const ProposalSpec& spec : architecture.proposals) {
     Candidate& c = candidates.emplace_back();
@@ -265,9 +285,14 @@ EmshapResult train_emshap(const EmshapJob& job, TeamPool& pool, RunDirectory* ru
     c.proposal = c.owned.get();
     c.task = std::make_unique<ProposalTask>(*c.proposal, job.space, raw, held_out, o.masking,
                                             spec.kind == "gru" ? EmshapStream::gru : EmshapStream::mlp);
+    if (!gpu) continue;
+    c.owned_copy = architecture.make_proposal(spec.kind, DType::f32, Device{});
+    c.copy = c.owned_copy.get();
+    c.task->validate_by(*c.copy, cpu_pool);
   }
 
   EmshapResult result;
+  std::unique_ptr<EmshapModel> on_gpu;  // a proposal on the CPU, its energy network on the GPU
   std::unique_ptr<EnergyTask> energy;
   Trainer trainer(pool, o.seed, sink, stop);
   const StageOptions first = resolved(o.training, raw.rows(), default_steps(raw.rows()), o.validations, 3e-3);
@@ -283,9 +308,15 @@ EmshapResult train_emshap(const EmshapJob& job, TeamPool& pool, RunDirectory* ru
   }
   const auto add_energy = [&](std::size_t chosen) {
     result.fitted.proposal = candidates[chosen].kind;
-    result.fitted.model = architecture.make_model(std::move(candidates[chosen].owned));
-    energy = std::make_unique<EnergyTask>(*result.fitted.model, candidates[chosen].kind, job.space, raw,
-                                          held_out, o.energy_loss, o.energy_draws, o.seed);
+    Candidate& c = candidates[chosen];
+    if (gpu) {
+      c.here();
+      on_gpu = architecture.make_model(std::move(c.owned_copy), pool.device());
+    } else {
+      result.fitted.model = architecture.make_model(std::move(c.owned));
+    }
+    energy = std::make_unique<EnergyTask>(gpu ? *on_gpu : *result.fitted.model, candidates[chosen].kind,
+                                          job.space, raw, held_out, o.energy_loss, o.energy_draws, o.seed);
     trainer.add_stage(energy_stage, *energy,
                       resolved(o.energy_training, raw.rows(), energy_steps(first, raw.rows()),
                                std::max<std::int64_t>(1, o.validations / 3), 1e-3));
@@ -298,6 +329,8 @@ EmshapResult train_emshap(const EmshapJob& job, TeamPool& pool, RunDirectory* ru
     for (std::size_t i = 0; i < candidates.size() && energy == nullptr; ++i)
       if (candidates[i].kind == kind) add_energy(i);
     trainer.resume();
+    if (gpu && energy != nullptr)
+      for (const Candidate& c : candidates) c.here();  // the weights have been read since
   }
   if (run != nullptr) {
     // Only now: a resume that was refused must leave the run as it was.
@@ -308,16 +341,17 @@ EmshapResult train_emshap(const EmshapJob& job, TeamPool& pool, RunDirectory* ru
   }
   if (energy == nullptr) {
     trainer.run();
-    add_energy(choose(candidates, held_out, pool, result, sink));
+    add_energy(choose(candidates, held_out, cpu_pool, result, sink));
   } else if (held_out.count() > 0) {  // the finished proposals' scores, for the record
-    choose(candidates, held_out, pool, result, null_sink());
+    choose(candidates, held_out, cpu_pool, result, null_sink());
   }
   trainer.run();
 
   result.history = trainer.history();
   result.stages = trainer.results();
   tell_energy(result.history, sink);
-  result.gate = held_out_gate(*result.fitted.model, held_out.some(gate_pairs), pool, o);
+  if (gpu) result.fitted.model = architecture.model_on_cpu(result.fitted.proposal, *on_gpu);
+  result.gate = held_out_gate(*result.fitted.model, held_out.some(gate_pairs), cpu_pool, o);
   tell_gate(result.gate, o, sink);
   result.fitted.space = job.space;
   result.fitted.energy_used = result.gate.used;

@@ -166,11 +166,21 @@ std::unique_ptr<TrainableProposal> EmshapArchitecture::make_proposal(const std::
   return std::make_unique<SetGru>(o, dtype, device);
 }
 
-std::unique_ptr<EmshapModel> EmshapArchitecture::make_model(std::unique_ptr<Proposal> proposal) const {
+std::unique_ptr<EmshapModel> EmshapArchitecture::make_model(std::unique_ptr<Proposal> proposal,
+                                                            std::optional<Device> device) const {
   EnergyNetworkOptions e = energy;
   e.context = proposal->context_width();
-  auto network = std::make_unique<EnergyNetwork>(e, proposal->dtype(), proposal->device());
+  auto network = std::make_unique<EnergyNetwork>(e, proposal->dtype(), device.value_or(proposal->device()));
   return std::make_unique<EmshapModel>(std::move(proposal), std::move(network), false);
+}
+
+std::unique_ptr<EmshapModel> EmshapArchitecture::model_on_cpu(const std::string& kind,
+                                                              EmshapModel& model) const {
+  std::unique_ptr<TrainableProposal> proposal = make_proposal(kind, DType::f32, Device{});
+  proposal->store().copy_from(dynamic_cast<TrainableProposal&>(model.proposal()).store());
+  std::unique_ptr<EmshapModel> copy = make_model(std::move(proposal));
+  copy->energy()->store().copy_from(model.energy()->store());
+  return copy;
 }
 
 std::string emshap_architecture(const EmshapModel& model, const std::string& space_hash) {

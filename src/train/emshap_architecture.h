@@ -1,6 +1,7 @@
 #pragma once
 // What an EmSHAP model is made of beside its weights, as text; and models made from it.
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,8 +37,11 @@ struct EmshapArchitecture {
 
   const ProposalSpec& spec(const std::string& kind) const;  ///< throws IoError
   std::unique_ptr<TrainableProposal> make_proposal(const std::string& kind, DType dtype, Device device) const;
-  /// With initial weights; the energy is not used.
-  std::unique_ptr<EmshapModel> make_model(std::unique_ptr<Proposal> proposal) const;
+  /// With initial weights; the energy is not used. Its network lies where the proposal does, unless said.
+  std::unique_ptr<EmshapModel> make_model(std::unique_ptr<Proposal> proposal,
+                                          std::optional<Device> energy = {}) const;
+  /// The same weights in host memory.
+  std::unique_ptr<EmshapModel> model_on_cpu(const std::string& kind, EmshapModel& model) const;
 };
 
 }  // namespace emshap

@@ -2,20 +2,18 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 
+#include "core/memory.h"
+#include "emshap/ops/elementwise.h"
 #include "emshap/ops/reduction.h"
 #include "emshap/train/checkpoint.h"
 
 namespace emshap {
 namespace {
 
-constexpr std::int64_t tile_rows = 16;       // rows that are completed at once
 constexpr std::int64_t inference_rows = 64;  // held-out rows whose candidates get their energy at once
 constexpr double score_share = .999;         // larger scores of draws are clipped in the absolute form
-
-void copy_rows(const void* from, std::int64_t row_bytes, void* to, std::int64_t count) {
-  std::memcpy(to, from, static_cast<std::size_t>(row_bytes * count));
-}
 
 }  // namespace
 
@@ -36,90 +34,28 @@ void EnergyTask::save(CheckpointWriter& checkpoint) const {
   checkpoint.add(proposal_section, proposal_name_);
 }
 
-void EnergyTask::ensure(Candidates& c, std::int64_t rows) const {
-  const std::int64_t features = space_.features();
-  c.x.ensure({rows * (1 + draws_), features}, DType::f32);
-  if (absolute_) c.log_q.ensure({rows, 1 + draws_}, DType::f32);
-  c.mask.ensure({rows, features}, DType::f32);
-  c.context.ensure({rows, model_.proposal().context_width()}, DType::f32);
-  c.unknown.ensure({rows}, DType::f32);
-}
-
 Context& EnergyTask::local(Context& ctx, Member& m) const {
-  if (!m.local) m.local = std::make_unique<Context>(ctx.backend());
+  if (!m.local) {
+    const bool here = ctx.device().kind == DeviceKind::cpu;
+    m.local = here ? std::make_unique<Context>(ctx.backend()) : std::make_unique<Context>();
+  }
   return *m.local;
 }
 
 void EnergyTask::prepare(int members, std::int64_t largest_batch) {
   members_ = std::vector<Member>(static_cast<std::size_t>(members));
+  const Device device = model_.energy()->store().device();
   for (Member& m : members_) {
     m.batch.reserve(space_, largest_batch);
-    ensure(m.candidates, largest_batch);
+    m.completions = std::make_unique<Completions>(model_.proposal(), draws_, absolute_);
+    m.completions->ensure(m.candidates, largest_batch);
     const std::int64_t most = std::max(largest_batch, held_out_.count());
-    m.energy.ensure({most, 1 + draws_}, DType::f32);
-    for (Tensor* t : {&m.scores, &m.dscores}) t->ensure({most, 1 + draws_}, DType::f32);
-    for (Tensor* t : {&m.summary, &m.statistics}) t->ensure({most, 3}, DType::f32);
-    m.noise.ensure({tile_rows * draws_, 2 * space_.features()}, DType::f32);
-    m.limit.ensure({1}, DType::f32);
-    m.loss.ensure({3}, DType::f32);
-    m.totals.ensure({3}, DType::f32);
-  }
-}
-
-void EnergyTask::log_densities(Context& ctx, Member& m, const FeatureRows& rows, ConstTensorView mask,
-                               float* out) const {
-  const Proposal& proposal = model_.proposal();
-  const std::int64_t n = rows.x.rows();
-  m.log_q.assign(static_cast<std::size_t>(n), 0.0);
-  proposal.sequential(ctx, rows, mask, m.target, m.conditionals);
-  add_log_q(ctx, proposal, m.conditionals, rows, m.target, m.log_q);
-  for (std::int64_t i = 0; i < n; ++i) {
-    out[i * (1 + draws_)] = static_cast<float>(m.log_q[static_cast<std::size_t>(i)]);
-    copy_rows(m.draws.log_q.ptr<float>() + i * draws_, sizeof(float), out + i * (1 + draws_) + 1, draws_);
-  }
-}
-
-void EnergyTask::complete_tile(Context& ctx, Member& m, const FeatureRows& rows, ConstTensorView observed,
-                               std::span<const std::int64_t> numbers, const RandomKey& key, Candidates& out,
-                               std::int64_t first) const {
-  const std::int64_t n = rows.x.rows(), features = space_.features(), width = out.context.cols();
-  const ConstTensorView mask = out.mask.view().rows(first, n);
-  m.noise.ensure({n * draws_, features}, DType::f32);
-  fill_draw_noise(ctx, DrawNoise::independent, key, numbers, 0, draws_, m.noise);
-  const float *there = observed.ptr<float>(), *known = mask.ptr<float>();
-  m.target.ensure({n, features}, DType::f32);
-  for (std::int64_t i = 0; i < n * features; ++i)
-    m.target.ptr<float>()[i] = there[i] > 0 && known[i] == 0 ? 1.F : 0.F;
-  model_.proposal().draw(ctx, rows, mask, draws_, m.noise, DrawMode::autoregressive, m.draws, m.target);
-  if (absolute_) log_densities(ctx, m, rows, mask, out.log_q.ptr<float>() + first * (1 + draws_));
-  constexpr auto size = static_cast<std::int64_t>(sizeof(float));
-  for (std::int64_t i = 0; i < n; ++i) {
-    float* x = out.x.ptr<float>() + (first + i) * (1 + draws_) * features;
-    copy_rows(rows.x.ptr<float>() + i * features, features * size, x, 1);
-    copy_rows(m.draws.x.ptr<float>() + i * draws_ * features, features * size, x + features, draws_);
-    float unknown = 0;
-    for (std::int64_t t = 0; t < features; ++t) {
-      if (there[i * features + t] == 0) x[t] = 0;  // as in its completions
-      unknown += m.target.ptr<float>()[i * features + t];
-    }
-    out.unknown.ptr<float>()[first + i] = unknown;
-    copy_rows(m.draws.context.ptr<float>() + i * width, width * size,
-              out.context.ptr<float>() + (first + i) * width, 1);
-  }
-}
-
-void EnergyTask::complete(Context& ctx, Member& m, const FeatureRows& rows, ConstTensorView observed,
-                          std::span<const std::int64_t> numbers, const RandomKey& key, Candidates& out,
-                          std::int64_t first) const {
-  Context& alone = local(ctx, m);
-  const std::int64_t count = rows.x.rows();
-  for (std::int64_t at = 0; at < count; at += tile_rows) {
-    const std::int64_t n = std::min(tile_rows, count - at);
-    const FeatureRows tile{.x = rows.x.rows(at, n),
-                           .code = rows.code.elements() == 0 ? rows.code : rows.code.rows(at, n)};
-    complete_tile(alone, m, tile, observed.rows(at, n),
-                  numbers.subspan(static_cast<std::size_t>(at), static_cast<std::size_t>(n)), key, out,
-                  first + at);
+    m.energy.ensure({most, 1 + draws_}, DType::f32, device);
+    for (Tensor* t : {&m.scores, &m.dscores}) t->ensure({most, 1 + draws_}, DType::f32, device);
+    for (Tensor* t : {&m.summary, &m.statistics}) t->ensure({most, 3}, DType::f32, device);
+    m.limit.ensure({1}, DType::f32, device);
+    m.loss.ensure({3}, DType::f32, device);
+    m.totals.ensure({3}, DType::f32, device);
   }
 }
 
@@ -144,16 +80,41 @@ void EnergyTask::measure(Context& ctx, Member& m, const Candidates& c, std::int6
     to[2] = c.unknown.ptr<float>()[first + i];
   }
   ops::sum_over_rows(ctx, m.statistics, m.totals);
+  finish_measure(ctx, m, terms);
+  const float* totals = m.totals.ptr<float>();
+  const auto rows = static_cast<float>(ctx.plan(count).total_rows);
+  terms.ptr<float>()[1] = totals[0] / rows;
+  terms.ptr<float>()[2] = totals[1] / std::max(1.F, totals[2]);
+}
+
+void EnergyTask::measure_there(Context& ctx, Member& m, const Candidates& c, std::int64_t count,
+                               double unknown, TensorView terms) const {
+  const std::int64_t width = 1 + draws_;
+  const Device device = ctx.device();
+  for (Tensor* t : {&m.scores, &m.dscores}) t->ensure({count, width}, DType::f32, device);
+  m.summary.ensure({count, 3}, DType::f32, device);
+  m.statistics.ensure({count, 2}, DType::f32, device);
+  const TensorView s = m.scores, statistics = m.statistics, summary = m.summary;
+  ops::affine(ctx, m.energy.view().reshaped({count, width}), -1, 0, s);
+  if (absolute_) ops::axpy(ctx, -1, c.log_q, s);
+  ops::importance_weights(ctx, s.columns(1, draws_), TensorView(), summary);
+  const double of_row = 1 / static_cast<double>(std::max<std::int64_t>(1, count));
+  const double of_entry = 1 / std::max(1., unknown);
+  ops::affine(ctx, summary.columns(1, 1), of_row / static_cast<double>(draws_), 0, statistics.columns(0, 1));
+  ops::affine(ctx, s.columns(0, 1), of_entry, 0, statistics.columns(1, 1));
+  ops::axpy(ctx, -of_entry, summary.columns(0, 1), statistics.columns(1, 1));
+  ops::sum_over_rows(ctx, statistics, terms.columns(1, 2).reshaped({2}));
+  finish_measure(ctx, m, terms);
+}
+
+/// The first term and m.dscores from m.scores.
+void EnergyTask::finish_measure(Context& ctx, Member& m, TensorView terms) const {
   TensorView limit;
   if (absolute_) {
     ops::score_limit(ctx, score_share, m.scores, m.limit);
     limit = m.limit;
   }
   ops::energy_loss(ctx, loss_, m.scores, limit, terms.columns(0, 1).reshaped({1}), m.dscores);
-  const float* totals = m.totals.ptr<float>();
-  const auto rows = static_cast<float>(ctx.plan(count).total_rows);
-  terms.ptr<float>()[1] = totals[0] / rows;
-  terms.ptr<float>()[2] = totals[1] / std::max(1.F, totals[2]);
 }
 
 void EnergyTask::step(Context& ctx, const ShardPlan& plan, const StepInfo& info, TensorView terms) {
@@ -162,25 +123,36 @@ void EnergyTask::step(Context& ctx, const ShardPlan& plan, const StepInfo& info,
     return emshap_key(info.seed, purpose, EmshapStream::energy, info.step);
   };
   const std::int64_t rows = plan.local_rows;
+  const bool gpu = on_gpu();
   m.batch.fill(space_, raw_, info.rows, key(RandomPurpose::dequantise));
-  ensure(m.candidates, rows);
+  m.completions->ensure(m.candidates, rows);
   draw_masks(key(RandomPurpose::masking), info.rows, m.batch.observed(), m.candidates.mask);
-  complete(ctx, m, m.batch.rows(), m.batch.observed(), info.rows, key(RandomPurpose::proposal), m.candidates,
-           0);
+  m.completions->complete(local(ctx, m), m.batch.rows(), m.batch.observed(), info.rows,
+                          key(RandomPurpose::proposal), m.candidates, 0);
+  if (gpu) m.candidates.send(ctx, m.staging, m.there);
+  const Candidates& c = gpu ? m.there : m.candidates;
   EnergyNetwork& energy = *model_.energy();
-  m.energy.ensure({rows * (1 + draws_)}, DType::f32);
-  energy.forward(ctx, m.candidates.x, m.candidates.mask, m.candidates.context, m.energy, m.cache);
-  measure(ctx, m, m.candidates, 0, rows, terms);
-  float* gradient = m.dscores.ptr<float>();  // the scores are minus the energies
-  for (std::int64_t i = 0; i < m.dscores.elements(); ++i) gradient[i] = -gradient[i];
+  m.energy.ensure({rows * (1 + draws_)}, DType::f32, ctx.device());
+  energy.forward(ctx, c.x, c.mask, c.context, m.energy, m.cache);
+  if (gpu) {
+    const Tensor& unknown = m.candidates.unknown;
+    measure_there(ctx, m, c, rows, std::accumulate(unknown.ptr<float>(), unknown.ptr<float>() + rows, 0.),
+                  terms);
+    ops::affine(ctx, m.dscores, -1, 0, m.dscores);  // the scores are minus the energies
+  } else {
+    measure(ctx, m, c, 0, rows, terms);
+    float* gradient = m.dscores.ptr<float>();
+    for (std::int64_t i = 0; i < m.dscores.elements(); ++i) gradient[i] = -gradient[i];
+  }
   energy.backward(ctx, m.cache, m.dscores.view().reshaped({rows * (1 + draws_)}));
 }
 
 void EnergyTask::validate(TeamPool& pool, std::span<double> terms) {
+  if (on_gpu()) return validate_there(pool, terms);
   const std::int64_t width = 1 + draws_;
   const bool first_time = validation_.x.empty();
   if (first_time) {
-    ensure(validation_, held_out_.count());
+    members_.front().completions->ensure(validation_, held_out_.count());
     std::memcpy(validation_.mask.ptr<float>(), held_out_.mask.ptr<float>(),
                 static_cast<std::size_t>(held_out_.mask.elements()) * sizeof(float));
   }
@@ -188,10 +160,11 @@ void EnergyTask::validate(TeamPool& pool, std::span<double> terms) {
     Member& m = members_[static_cast<std::size_t>(ctx.team().rank())];
     const std::int64_t first = plan.row_begin, rows = plan.local_rows;
     if (first_time && rows > 0)
-      complete(ctx, m, held_out_.rows.view(first, rows), held_out_.rows.observed.view().rows(first, rows),
-               std::span<const std::int64_t>(held_out_.numbers)
-                   .subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(rows)),
-               emshap_key(seed_, RandomPurpose::proposal, EmshapStream::held_out), validation_, first);
+      m.completions->complete(
+          local(ctx, m), held_out_.rows.view(first, rows), held_out_.rows.observed.view().rows(first, rows),
+          std::span<const std::int64_t>(held_out_.numbers)
+              .subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(rows)),
+          emshap_key(seed_, RandomPurpose::proposal, EmshapStream::held_out), validation_, first);
     m.energy.ensure({rows * width}, DType::f32);
     for (std::int64_t at = 0; at < rows; at += inference_rows) {
       const std::int64_t n = std::min(inference_rows, rows - at), row = first + at;
@@ -202,6 +175,31 @@ void EnergyTask::validate(TeamPool& pool, std::span<double> terms) {
     measure(ctx, m, validation_, first, rows, m.loss);
     if (ctx.team().rank() != 0) return;
     for (std::size_t i = 0; i < terms.size(); ++i) terms[i] = static_cast<double>(m.loss.ptr<float>()[i]);
+  });
+}
+
+void EnergyTask::validate_there(TeamPool& pool, std::span<double> terms) {
+  const std::int64_t rows = held_out_.count();
+  const bool first_time = validation_.x.empty();
+  pool.run(rows, [&](Context& ctx, const ShardPlan&) {
+    Member& m = members_.front();
+    if (first_time) {
+      Candidates here;
+      m.completions->ensure(here, rows);
+      std::memcpy(here.mask.ptr<float>(), held_out_.mask.ptr<float>(),
+                  static_cast<std::size_t>(here.mask.elements()) * sizeof(float));
+      m.completions->complete(local(ctx, m), held_out_.rows.view(0, rows), held_out_.rows.observed,
+                              held_out_.numbers,
+                              emshap_key(seed_, RandomPurpose::proposal, EmshapStream::held_out), here, 0);
+      here.send(ctx, m.staging, validation_);
+    }
+    m.energy.ensure({rows * (1 + draws_)}, DType::f32, ctx.device());
+    model_.energy()->infer(ctx, validation_.x, validation_.mask, validation_.context, m.energy);
+    measure_there(ctx, m, validation_, rows, static_cast<double>(held_out_.unknown), m.loss);
+    float values[3] = {};
+    ctx.synchronize();
+    copy_bytes(values, Device{}, m.loss.view().data(), ctx.device(), sizeof values);
+    for (std::size_t i = 0; i < terms.size(); ++i) terms[i] = static_cast<double>(values[i]);
   });
 }
 

@@ -5,13 +5,15 @@
 #include <string>
 #include <vector>
 
+#include "train/completions.h"
 #include "train/proposal_task.h"
 
 namespace emshap {
 
 class EMSHAP_API EnergyTask final : public TrainingTask {
  public:
-  /// The model has an energy network; `proposal_name` is what a resumed run and a reader of the checkpoint
+  /// The model has an energy network, which may lie on a GPU. Its proposal is on the CPU, where rows are
+  /// completed; `proposal_name` is what a resumed run and a reader of the checkpoint
   /// must know. All references outlive the task.
   EnergyTask(EmshapModel& model, std::string proposal_name, const FeatureSpace& space, const Tensor& raw,
              const HeldOutPairs& held_out, EnergyLoss loss, std::int64_t draws, std::uint64_t seed);
@@ -30,41 +32,27 @@ class EMSHAP_API EnergyTask final : public TrainingTask {
   static constexpr const char* proposal_section = "energy.proposal";  ///< of the checkpoint
 
  private:
-  /// Rows with their completions, 1 + K candidates each, the row itself first.
-  struct Candidates {
-    Tensor x;        ///< (B (1 + K), F); missing entries 0
-    Tensor log_q;    ///< (B, 1 + K) of what is observed and not known; in the absolute form only
-    Tensor mask;     ///< (B, F)
-    Tensor context;  ///< (B, H)
-    Tensor unknown;  ///< (B): entries to be predicted
-  };
   struct Member {
     DequantisedRows batch;
     Candidates candidates;
+    Candidates there;  ///< of an energy network on a GPU
     Tensor energy, scores, dscores, limit, loss, summary, statistics, totals;
-    Tensor noise, target;  ///< of a tile
-    std::vector<double> log_q;
-    Conditionals conditionals;
-    Draws draws;
+    std::unique_ptr<Completions> completions;
+    Staging staging;
     EnergyNetwork::Cache cache;
     std::unique_ptr<Context> local;  ///< the proposal works alone, tile by tile
   };
-  void ensure(Candidates& c, std::int64_t rows) const;
+  bool on_gpu() const { return model_.energy()->store().device().kind == DeviceKind::cuda; }
   Context& local(Context& ctx, Member& m) const;
-  /// Fills the candidates of `count` rows from row `first` on; their masks are there.
-  void complete(Context& ctx, Member& m, const FeatureRows& rows, ConstTensorView observed,
-                std::span<const std::int64_t> numbers, const RandomKey& key, Candidates& out,
-                std::int64_t first) const;
-  void complete_tile(Context& ctx, Member& m, const FeatureRows& rows, ConstTensorView observed,
-                     std::span<const std::int64_t> numbers, const RandomKey& key, Candidates& out,
-                     std::int64_t first) const;
-  /// log q of the row and its completions, for the absolute form.
-  void log_densities(Context& ctx, Member& m, const FeatureRows& rows, ConstTensorView mask,
-                     float* out) const;
   /// Collective: the terms of the whole batch, and m.dscores, from m.energy and candidates [first, first +
   /// count).
   void measure(Context& ctx, Member& m, const Candidates& c, std::int64_t first, std::int64_t count,
                TensorView terms) const;
+  /// The same on a GPU, without looking there; `unknown` entries are to be predicted.
+  void measure_there(Context& ctx, Member& m, const Candidates& c, std::int64_t count, double unknown,
+                     TensorView terms) const;
+  void finish_measure(Context& ctx, Member& m, TensorView terms) const;
+  void validate_there(TeamPool& pool, std::span<double> terms);
 
   EmshapModel& model_;
   std::string proposal_name_;

@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "emshap/layers/parameter_store.h"
+
 namespace emshap {
 
 void DequantisedRows::reserve(const FeatureSpace& space, std::int64_t rows) {
@@ -46,7 +48,13 @@ void ProposalTask::step(Context& ctx, const ShardPlan& plan, const StepInfo& inf
 }
 
 void ProposalTask::validate(TeamPool& pool, std::span<double> terms) {
-  terms[0] = held_out_loss(proposal_, held_out_, pool, contexts_);
+  if (copy_ == nullptr) {
+    terms[0] = held_out_loss(proposal_, held_out_, pool, contexts_);
+    return;
+  }
+  pool.main().synchronize();
+  copy_->store().copy_from(proposal_.store());
+  terms[0] = held_out_loss(*copy_, held_out_, *copy_pool_, contexts_);
 }
 
 }  // namespace emshap

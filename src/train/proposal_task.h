@@ -27,6 +27,12 @@ class EMSHAP_API ProposalTask final : public TrainingTask {
   /// `raw` (R, inputs) float32; all references outlive the task.
   ProposalTask(TrainableProposal& proposal, const FeatureSpace& space, const Tensor& raw,
                const HeldOutPairs& held_out, const MaskingOptions& masking, EmshapStream stream);
+  /// For a proposal on a GPU: `copy` of it on the CPU takes its weights before each validation and scores the
+  /// held-out pairs on `pool`.
+  void validate_by(TrainableProposal& copy, TeamPool& pool) {
+    copy_ = &copy;
+    copy_pool_ = &pool;
+  }
 
   std::vector<std::string> terms() const override { return {"nll"}; }
   ParameterStore& parameters() override { return proposal_.store(); }
@@ -50,6 +56,8 @@ class EMSHAP_API ProposalTask final : public TrainingTask {
   std::vector<double> sizes_;  ///< of every step; empty where they follow a schedule
   EmshapStream stream_;
   std::vector<Member> members_;
+  TrainableProposal* copy_ = nullptr;
+  TeamPool* copy_pool_ = nullptr;
   std::vector<std::unique_ptr<Context>> contexts_;  ///< for validation
 };
 

@@ -53,6 +53,9 @@ struct EmshapOptions {
   std::int64_t background = 1000;  ///< training rows kept in emshap_background.npy
   std::uint64_t seed = 42;
   double checkpoint_seconds = 60;
+  /// Threads for what a training on a GPU leaves to the CPU: validation, completions of rows and the gate. 0:
+  /// all processors.
+  int host_threads = 0;
 
   EMSHAP_API EmshapOptions();  ///< the defaults that the app shows
 };
@@ -102,10 +105,15 @@ EMSHAP_API EmshapJob prepare_emshap(Source& source, const EmshapOptions& options
                                     const std::filesystem::path& split_file = {},
                                     const std::filesystem::path& fitted_cleaning = {});
 
-/// Trains both stages. With `run`, writes the files of EmshapFiles but ONNX, log and plots and lists them in
-/// the manifest, whose model entry keeps the status "training" until finish_emshap. With `resume`, continues
-/// from the run's checkpoint; throws IoError when that belongs to other data or another model. Throws
-/// NumericalError naming stage, epoch and step of a loss that is not finite.
+/// Throws DeviceError when what the options ask for cannot be trained on this device: the masked MLP on a
+/// GPU.
+EMSHAP_API void check_emshap_device(const EmshapOptions& options, Device device);
+
+/// Trains both stages on the pool's device; the model returned lies in host memory. With `run`, writes the
+/// files of EmshapFiles but ONNX, log and plots and lists them in the manifest, whose model entry keeps the
+/// status "training" until finish_emshap. With `resume`, continues from the run's checkpoint; throws IoError
+/// when that belongs to other data or another model. Throws NumericalError naming stage, epoch and step of a
+/// loss that is not finite.
 EMSHAP_API EmshapResult train_emshap(const EmshapJob& job, TeamPool& pool, RunDirectory* run = nullptr,
                                      bool resume = false, const std::string& config_toml = {},
                                      ProgressSink& sink = null_sink(), const StopToken* stop = nullptr);
