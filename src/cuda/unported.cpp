@@ -5,7 +5,6 @@
 #include "emshap/ops/density.h"
 #include "emshap/ops/draw_noise.h"
 #include "emshap/ops/energy_loss.h"
-#include "emshap/ops/linear.h"
 #include "emshap/ops/masked_input.h"
 #include "emshap/ops/normalization.h"
 #include "emshap/ops/optimizer.h"
@@ -18,11 +17,9 @@
 #include "ops/draw_step_backend.h"
 #include "ops/energy_loss_backend.h"
 #include "ops/gather_backend.h"
-#include "ops/linear_backend.h"
 #include "ops/masked_input_backend.h"
 #include "ops/normalization_backend.h"
 #include "ops/optimizer_backend.h"
-#include "ops/product_backend.h"
 #include "ops/random_fill_backend.h"
 #include "ops/reduction_backend.h"
 #include "ops/set_head_backend.h"
@@ -59,9 +56,6 @@ EMSHAP_UNPORTED(fill_draw_noise, Context&, const RandomKey&, const std::int64_t*
                 const std::uint32_t*, std::int64_t, Out)
 EMSHAP_UNPORTED(fill_uniform, Context&, const RandomKey&, double, double, Out)
 EMSHAP_UNPORTED(fill_normal, Context&, const RandomKey&, double, double, Out)
-EMSHAP_UNPORTED(linear_forward, Context&, In, In, In, Activation, Out)
-EMSHAP_UNPORTED(linear_backward_input, Context&, In, In, Out, bool)
-EMSHAP_UNPORTED(linear_backward_params, Context&, In, In, Out, Out)
 EMSHAP_UNPORTED(random_masks, Context&, const RandomKey&, std::int64_t, const double*, double, In, Out, Out)
 EMSHAP_UNPORTED(masked_input, Context&, In, In, In, In, InInt, InInt, Out)
 EMSHAP_UNPORTED(adam_step, Context&, const math::AdamFactors<double>&, In, In, In, Out, Out, Out)
@@ -82,10 +76,6 @@ EMSHAP_UNPORTED(gather_rows, Context&, In, const std::int32_t*, Out)
 EMSHAP_UNPORTED(scatter_rows, Context&, In, const std::int32_t*, Out)
 EMSHAP_UNPORTED(scatter_add_rows, Context&, In, const std::int32_t*, Out)
 EMSHAP_UNPORTED(sum_table_lines, Context&, In, Mat<const std::int32_t>, In, const float*, bool, Out)
-EMSHAP_UNPORTED(add_product, Context&, In, In, Out)
-EMSHAP_UNPORTED(add_product_at, Context&, In, In, Out)
-EMSHAP_UNPORTED(add_column_sums, Context&, In, Out)
-EMSHAP_UNPORTED(transpose, Context&, In, Out)
 EMSHAP_UNPORTED(set_head_forward, Context&, const std::int32_t*, const float*, const float*, In, const float*,
                 In, In, const float*, In, Out, Out, Out)
 EMSHAP_UNPORTED(set_head_backward, Context&, const std::int32_t*, const float*, const float*, In, In, In, Out,

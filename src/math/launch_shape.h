@@ -41,6 +41,28 @@ EMSHAP_HD constexpr std::int64_t total_blocks(std::int64_t elements) {
   return blocks < total_most_blocks ? blocks : total_most_blocks;
 }
 
+/// How kernels that reduce columns cut a matrix: a block has a tile of 32 columns, one for each lane, and one
+/// chunk of rows, shared by its 8 warps; a thread keeps 8 loads under way. Chunks are long enough for that
+/// and few enough to be reduced by one block, and depend on the extents only.
+inline constexpr int column_tile = warp_threads, column_warps = 8, column_loads = 8;
+inline constexpr int column_threads = column_tile * column_warps;
+struct ColumnShape {
+  std::int64_t tiles = 0, chunks = 0, chunk_rows = 0;
+};
+EMSHAP_HD constexpr ColumnShape column_shape(std::int64_t rows, std::int64_t cols) {
+  constexpr std::int64_t step = column_warps * column_loads, most_blocks = 1024;
+  const std::int64_t tiles = ceil_div(cols, column_tile);
+  if (rows == 0 || tiles == 0) return {};
+  const std::int64_t most_chunks = tiles < most_blocks ? most_blocks / tiles : 1;
+  const std::int64_t chunk_rows = round_up(ceil_div(rows, most_chunks), step);
+  return {tiles, ceil_div(rows, chunk_rows), chunk_rows};
+}
+
+/// Rows and columns of the square tiles of a transposition, and the most of them above one another in a
+/// grid.
+inline constexpr int transpose_tile = 32, transpose_warps = 8;
+inline constexpr std::int64_t most_blocks_y = 65535;
+
 /// Sizes where a loop over blocks of `block` turns over: 0, 1, 2, a warp and its neighbours, a block and its
 /// neighbours.
 struct TurnOverSizes {

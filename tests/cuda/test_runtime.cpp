@@ -40,14 +40,11 @@ TEST_CASE("tensors travel between devices and ops refuse a tensor of another dev
   }
 }
 
-TEST_CASE("an op without a kernel says so, and f64 is refused") {
+TEST_CASE("kernels take f32 and refuse f64") {
   for (const Backend backend : backends()) {
     if (backend != Backend::cuda) continue;
     const auto ctx = make_context(backend);
     const Device device = device_of(backend);
-    Tensor x({2, 3}, DType::f32, device), w({3, 4}, DType::f32, device), y({2, 4}, DType::f32, device);
-    CHECK_THROWS_WITH_AS(ops::linear_forward(*ctx, x, w, ConstTensorView(), Activation::identity, y),
-                         "linear_forward has no CUDA kernel yet; use --device cpu", DeviceError);
     Tensor d({2, 3}, DType::f64, device);
     CHECK_THROWS_AS(ops::activation_forward(*ctx, Activation::relu, d, d), DTypeError);
   }

@@ -44,6 +44,9 @@ void* shared_memory();
 void launch(struct Stream* stream, const char* name, const void* kernel, Dim3 blocks, unsigned threads,
             std::size_t shared_bytes, std::function<void()> body);
 
+/// The same for work of a library.
+void run_on_stream(struct Stream* stream, const char* what, std::function<void()> run);
+
 /// The executor proper: throws std::logic_error for what a GPU would leave undefined.
 void run_grid(const char* name, Dim3 blocks, unsigned threads, std::size_t shared_bytes,
               const std::function<void()>& body);

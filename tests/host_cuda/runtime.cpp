@@ -212,7 +212,6 @@ std::int64_t host_waits() {
   return waits;
 }
 
-/// For the library shims beside this file: device work of theirs.
 void run_on_stream(Stream* stream, const char* what, std::function<void()> run) {
   const std::lock_guard lock(guard);
   enqueue(stream, what, std::move(run));

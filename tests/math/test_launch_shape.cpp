@@ -71,3 +71,18 @@ TEST_CASE("the base's triangles go to global memory when a block has no room") {
   CHECK(base_shape(7, 100, 40 * 1024).triangle_bytes == 8 * triangle(100));
   CHECK(base_shape(7, 100, 40 * 1024).blocks == 7);
 }
+
+TEST_CASE("chunks of rows cover a matrix without an empty one, and are few") {
+  CHECK(column_shape(0, 5).chunks == 0);
+  CHECK(column_shape(5, 0).tiles == 0);
+  for (const std::int64_t cols : {1, 31, 32, 33, 1024, 32769, 1 << 20})
+    for (const std::int64_t rows : {1, 63, 64, 65, 127, 1000, 65536, 65537, 1 << 30}) {
+      const ColumnShape s = column_shape(rows, cols);
+      CHECK(s.tiles * column_tile >= cols);
+      CHECK((s.tiles - 1) * column_tile < cols);
+      CHECK(s.chunks * s.chunk_rows >= rows);
+      CHECK((s.chunks - 1) * s.chunk_rows < rows);
+      CHECK(s.chunks <= 1024);
+      CHECK((s.chunks == 1 || s.tiles * s.chunks <= 1024));
+    }
+}
