@@ -36,8 +36,7 @@ template <class T>
 void clip_scale(Context& ctx, Mat<const T> gradient, double max_norm, Mat<T> norm, Mat<T> scale) {
   const double length = math::sqrt(sum_of_squares(ctx, gradient.data, gradient.cols));
   norm.data[0] = static_cast<T>(length);
-  const double factor = max_norm > 0 ? math::min(max_norm / (length + 1e-6), 1.) : 1.;
-  scale.data[0] = length - length == 0 ? static_cast<T>(factor) : T(0);  // 0 for infinities and NaN
+  scale.data[0] = static_cast<T>(math::clip_factor(length, max_norm));
 }
 
 template <class T>

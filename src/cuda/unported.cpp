@@ -7,9 +7,6 @@
 #include "emshap/ops/energy_loss.h"
 #include "emshap/ops/masked_input.h"
 #include "emshap/ops/normalization.h"
-#include "emshap/ops/optimizer.h"
-#include "emshap/ops/random_fill.h"
-#include "math/adam.h"
 
 #define EMSHAP_BACKEND cuda
 #include "ops/density_backend.h"
@@ -19,11 +16,8 @@
 #include "ops/gather_backend.h"
 #include "ops/masked_input_backend.h"
 #include "ops/normalization_backend.h"
-#include "ops/optimizer_backend.h"
-#include "ops/random_fill_backend.h"
 #include "ops/reduction_backend.h"
 #include "ops/set_head_backend.h"
-#include "ops/shard_gradients_backend.h"
 
 // EMSHAP_UNPORTED(name, parameter types)
 #define EMSHAP_UNPORTED(name, ...)                                        \
@@ -54,13 +48,8 @@ EMSHAP_UNPORTED(score_limit, Context&, double, In, Out)
 EMSHAP_UNPORTED(importance_weights, Context&, In, Out, Out)
 EMSHAP_UNPORTED(fill_draw_noise, Context&, const RandomKey&, const std::int64_t*, std::int64_t, std::int64_t,
                 const std::uint32_t*, std::int64_t, Out)
-EMSHAP_UNPORTED(fill_uniform, Context&, const RandomKey&, double, double, Out)
-EMSHAP_UNPORTED(fill_normal, Context&, const RandomKey&, double, double, Out)
 EMSHAP_UNPORTED(random_masks, Context&, const RandomKey&, std::int64_t, const double*, double, In, Out, Out)
 EMSHAP_UNPORTED(masked_input, Context&, In, In, In, In, InInt, InInt, Out)
-EMSHAP_UNPORTED(adam_step, Context&, const math::AdamFactors<double>&, In, In, In, Out, Out, Out)
-EMSHAP_UNPORTED(clip_scale, Context&, In, double, Out, Out)
-EMSHAP_UNPORTED(ema_update, Context&, double, In, Out)
 EMSHAP_UNPORTED(batch_norm_forward, Context&, In, In, In, double, double, Out, Out, const ops::NormEpilogue&,
                 Out, Out, Out)
 EMSHAP_UNPORTED(batch_norm_infer, Context&, In, In, In, double, In, In, Activation, Out)
@@ -84,6 +73,5 @@ EMSHAP_UNPORTED(draw_from_state, Context&, In, const float*, double, In, In, con
                 const float*, const float*, float*, float*, std::int64_t)
 EMSHAP_UNPORTED(advance_state, Context&, In, const float*, const float*, In, const std::int32_t*, In,
                 const float*, Out)
-EMSHAP_UNPORTED(add_shard_gradients, Context&, In, const double*, Out, float*)
 
 }  // namespace emshap::cuda

@@ -42,4 +42,11 @@ EMSHAP_HD void adam_element(const AdamFactors<scalar_of<V>>& f, V gradient, V de
   w = kept - V(f.rate) * m / mul_add(sqrt(v), V(f.root_scale), V(f.eps));
 }
 
+/// The factor that brings a gradient of this norm to at most max_norm: 1 for max_norm <= 0, 0 for a norm that
+/// is not finite.
+EMSHAP_HD double clip_factor(double norm, double max_norm) {
+  const double factor = max_norm > 0 ? min(max_norm / (norm + 1e-6), 1.) : 1.;
+  return norm - norm == 0 ? factor : 0.;
+}
+
 }  // namespace emshap::math
