@@ -3,6 +3,7 @@
 #include "cpu/column_moments.h"
 #include "cpu/dropout_mask.h"
 #include "cpu/shard_sum.h"
+#include "math/batch_norm.h"
 
 #define EMSHAP_BACKEND cpu::EMSHAP_ISA
 #include "ops/activation_backend.h"
@@ -35,7 +36,7 @@ EMSHAP_INLINE void apply(Mat<const T> x, ColumnMap<T> map, Mat<T> y) {
     for (std::int64_t r = tile.begin; r < tile.end; ++r) {
 #pragma GCC unroll 4
       for (int g = 0; g < packs; ++g) {
-        V z = mul_add(tile.pack(g).load(x.row(r)) - centre[g], scale[g], shift[g]);
+        V z = math::normalized(tile.pack(g).load(x.row(r)), centre[g], scale[g], shift[g]);
         if constexpr (relu) z = select(z <= V(T(0)), V(T(0)), z);  // keeps NaN
         tile.pack(g).store(y.row(r), z);
       }
@@ -53,7 +54,8 @@ EMSHAP_INLINE void apply_dropout(Mat<const T> x, ColumnMap<T> map, const Dropout
     const ColumnMap<T> here{map.centre + c, map.scale + c, map.shift + c};
     const auto element = [&](const KeepColumns& keep, int i, auto at, const T* from,
                              T* to) EMSHAP_INLINE_LAMBDA {
-      const V z = mul_add(at.load(from) - at.load(here.centre), at.load(here.scale), at.load(here.shift));
+      const V z =
+          math::normalized(at.load(from), at.load(here.centre), at.load(here.scale), at.load(here.shift));
       at.store(to, keep.apply(i, select(z <= V(T(0)), V(T(0)), z)));
     };
     for (std::int64_t r = 0; r < x.rows; ++r) {
@@ -106,7 +108,7 @@ void batch_norm_forward(Context& ctx, Mat<const T> x, Mat<const T> gamma, Mat<co
   const auto follow = [&](T* running, const double* now, double factor) EMSHAP_INLINE_LAMBDA {
     for_each_pack<double>(own.end - own.begin, [&](auto at) EMSHAP_INLINE_LAMBDA {
       const V r = wide(at.load(running + own.begin)), s = at.load(now + own.begin);
-      at.store(running + own.begin, math::convert<T>(V(1 - momentum) * r + V(momentum * factor) * s));
+      at.store(running + own.begin, math::convert<T>(math::followed(r, s, momentum, factor)));
     });
   };
   follow(running_mean.data, exact_mean, 1);
@@ -118,14 +120,14 @@ void batch_norm_forward(Context& ctx, Mat<const T> x, Mat<const T> gamma, Mat<co
   T* scale = workspace.take<T>(cols);
   T* shift = workspace.take<T>(cols);
   for_each_pack<double>(cols, [&](auto at) EMSHAP_INLINE_LAMBDA {
-    const V centre = at.load(exact_mean), r = V(1) / math::sqrt(at.load(variance) + V(eps));
-    const V slope = wide(at.load(gamma.data)) * r;
+    const V centre = at.load(exact_mean);
     const auto rounded = math::convert<T>(centre);
+    const auto map = math::norm_map<V>(centre, wide(rounded), at.load(variance), wide(at.load(gamma.data)),
+                                       wide(at.load(beta.data)), eps, kept);
     at.store(mean.data, rounded);
-    at.store(rstd.data, math::convert<T>(r));
-    at.store(scale, math::convert<T>(kept * slope));
-    // The part of the mean that T could not hold belongs to the shift.
-    at.store(shift, math::convert<T>(kept * (wide(at.load(beta.data)) - (centre - wide(rounded)) * slope)));
+    at.store(rstd.data, math::convert<T>(map.rstd));
+    at.store(scale, math::convert<T>(map.scale));
+    at.store(shift, math::convert<T>(map.shift));
   });
   const ColumnMap<T> map{mean.data, scale, shift};
   // Backwards: what the first pass read last is still in cache, and so is what the next op will read first.
@@ -210,7 +212,7 @@ EMSHAP_INLINE void backward_apply(Mat<const T> dy, Mat<const T> x, Mat<const T> 
         V dz = at.load(dy.row(r));
         if constexpr (relu) dz = select(at.load(y.row(r)) > V(T(0)), dz, V(T(0)));
         const V d = at.load(x.row(r)) - centre[g];
-        at.store(dx.row(r), mul_add(va[g], dz, -mul_add(vc[g], d, vb[g])));
+        at.store(dx.row(r), math::norm_input_gradient<V>({va[g], vb[g], vc[g]}, dz, d));
       }
     }
   });
@@ -247,10 +249,11 @@ EMSHAP_INLINE void backward(Context& ctx, const ShardPlan& plan, Mat<const T> dy
   T* c = workspace.take<T>(cols);
   const V by_rows(T(1) / static_cast<T>(plan.total_rows));
   for_each_pack<T>(cols, [&](auto at) EMSHAP_INLINE_LAMBDA {
-    const V r = at.load(rstd.data), slope = factor * at.load(gamma.data) * r;
-    at.store(a, slope);
-    at.store(b, slope * at.load(totals) * by_rows);
-    at.store(c, slope * r * r * at.load(totals + cols) * by_rows);
+    const auto k = math::norm_backward<V>(at.load(totals), at.load(totals + cols), at.load(gamma.data),
+                                          at.load(rstd.data), factor, by_rows);
+    at.store(a, k.a);
+    at.store(b, k.b);
+    at.store(c, k.c);
   });
   for (std::int64_t i = plan.local_shards; i-- > 0;) {
     const Shard s = plan.shard(i);

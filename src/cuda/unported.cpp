@@ -6,7 +6,6 @@
 #include "emshap/ops/draw_noise.h"
 #include "emshap/ops/energy_loss.h"
 #include "emshap/ops/masked_input.h"
-#include "emshap/ops/normalization.h"
 
 #define EMSHAP_BACKEND cuda
 #include "ops/density_backend.h"
@@ -15,7 +14,6 @@
 #include "ops/energy_loss_backend.h"
 #include "ops/gather_backend.h"
 #include "ops/masked_input_backend.h"
-#include "ops/normalization_backend.h"
 #include "ops/reduction_backend.h"
 #include "ops/set_head_backend.h"
 
@@ -50,11 +48,6 @@ EMSHAP_UNPORTED(fill_draw_noise, Context&, const RandomKey&, const std::int64_t*
                 const std::uint32_t*, std::int64_t, Out)
 EMSHAP_UNPORTED(random_masks, Context&, const RandomKey&, std::int64_t, const double*, double, In, Out, Out)
 EMSHAP_UNPORTED(masked_input, Context&, In, In, In, In, InInt, InInt, Out)
-EMSHAP_UNPORTED(batch_norm_forward, Context&, In, In, In, double, double, Out, Out, const ops::NormEpilogue&,
-                Out, Out, Out)
-EMSHAP_UNPORTED(batch_norm_infer, Context&, In, In, In, double, In, In, Activation, Out)
-EMSHAP_UNPORTED(batch_norm_backward, Context&, In, In, In, In, In, In, const ops::NormEpilogue&, Out, Out,
-                Out)
 EMSHAP_UNPORTED(sum_over_rows, Context&, In, Out)
 EMSHAP_UNPORTED(sum_over_columns, Context&, In, Out)
 EMSHAP_UNPORTED(sum, Context&, In, Out)
