@@ -1,10 +1,10 @@
 #include "emshap/ops/recurrent.h"
 
 #include "core/mat.h"
+#include "cuda/gru_unit.cuh"
 #include "cuda/pointwise.cuh"
 #include "cuda/reduce.cuh"
 #include "cuda/rows.cuh"
-#include "math/gru.h"
 #include "math/token_shape.h"
 
 #define EMSHAP_BACKEND cuda
@@ -22,21 +22,6 @@ __device__ math::GruGates<T> load_gates(const T* gates, std::int64_t H) {
   return {gates[0], gates[H], gates[2 * H], gates[3 * H]};
 }
 
-/// The unit with inputs gi_r, gi_z, gi_n; gh, h, h_next and gates point at unit i of the row.
-template <class T>
-__device__ void forward_unit(T gi_r, T gi_z, T gi_n, const T* gh, const T* h, std::int64_t H, T* h_next,
-                             T* gates) {
-  const T gh_n = gh[2 * H];
-  const auto rates = math::gru_rates(gi_r + gh[0], gi_z + gh[H]);
-  const math::GruGates<T> all{rates.r, rates.z, math::gru_tanh(math::mul_add(rates.r, gh_n, gi_n)), gh_n};
-  *h_next = math::gru_state(all, *h);
-  if (gates == nullptr) return;
-  gates[0] = all.r;
-  gates[H] = all.z;
-  gates[2 * H] = all.n;
-  gates[3 * H] = all.gh_n;
-}
-
 template <class T>
 struct Forward {
   Mat<const T> gi, gh, h;
@@ -44,8 +29,8 @@ struct Forward {
   __device__ void operator()(std::int64_t b, std::int64_t i) const {
     const std::int64_t H = h.cols;
     const T* in = row_of(gi, b) + i;
-    forward_unit(in[0], in[H], in[2 * H], row_of(gh, b) + i, row_of(h, b) + i, H, row_of(h_next, b) + i,
-                 gates.data == nullptr ? nullptr : row_of(gates, b) + i);
+    forward_unit<T>({in[0], in[H], in[2 * H]}, row_of(gh, b) + i, row_of(h, b) + i, H, row_of(h_next, b) + i,
+                    gates.data == nullptr ? nullptr : row_of(gates, b) + i);
   }
 };
 
@@ -65,9 +50,8 @@ struct TokenForward {
     }
     const T x = value[b];
     const T *a = row_of(wa, f) + i, *s = row_of(wb, slot[b]) + i;
-    forward_unit(math::mul_add(x, a[0], s[0]), math::mul_add(x, a[H], s[H]),
-                 math::mul_add(x, a[2 * H], s[2 * H]), row_of(gh, b) + i, row_of(h, b) + i, H,
-                 row_of(h_next, b) + i, gates.data == nullptr ? nullptr : row_of(gates, b) + i);
+    forward_unit(token_input(x, a, s, H), row_of(gh, b) + i, row_of(h, b) + i, H, row_of(h_next, b) + i,
+                 gates.data == nullptr ? nullptr : row_of(gates, b) + i);
   }
 };
 

@@ -15,7 +15,6 @@
 #include "ops/gather_backend.h"
 #include "ops/masked_input_backend.h"
 #include "ops/reduction_backend.h"
-#include "ops/set_head_backend.h"
 
 // EMSHAP_UNPORTED(name, parameter types)
 #define EMSHAP_UNPORTED(name, ...)                                        \
@@ -58,10 +57,6 @@ EMSHAP_UNPORTED(gather_rows, Context&, In, const std::int32_t*, Out)
 EMSHAP_UNPORTED(scatter_rows, Context&, In, const std::int32_t*, Out)
 EMSHAP_UNPORTED(scatter_add_rows, Context&, In, const std::int32_t*, Out)
 EMSHAP_UNPORTED(sum_table_lines, Context&, In, Mat<const std::int32_t>, In, const float*, bool, Out)
-EMSHAP_UNPORTED(set_head_forward, Context&, const std::int32_t*, const float*, const float*, In, const float*,
-                In, In, const float*, In, Out, Out, Out)
-EMSHAP_UNPORTED(set_head_backward, Context&, const std::int32_t*, const float*, const float*, In, In, In, Out,
-                Out, Out, Out, float*, Out, Out, float*)
 EMSHAP_UNPORTED(draw_from_state, Context&, In, const float*, double, In, In, const float*, In, In,
                 const float*, const float*, float*, float*, std::int64_t)
 EMSHAP_UNPORTED(advance_state, Context&, In, const float*, const float*, In, const std::int32_t*, In,

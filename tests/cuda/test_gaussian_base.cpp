@@ -68,8 +68,7 @@ void check_moments(std::int64_t B, std::int64_t F) {
       [&](Side& s) {
         ops::base_prefix_moments(s.ctx(), s.wide(base.mean, {F}), s.wide(base.cov, {F, F}), s.in(x, rows),
                                  s.integers(orders.order, rows), s.integers(orders.count, {B}),
-                                 s.out("mu", {B, F, F}),
-                                 s.out("log_sd", {B, F, F}));
+                                 s.out("mu", {B, F, F}), s.out("log_sd", {B, F, F}));
       },
       moments);
   compare_op(
@@ -83,8 +82,7 @@ void check_moments(std::int64_t B, std::int64_t F) {
       "base_gains" + at,
       [&](Side& s) {
         ops::base_gains(s.ctx(), s.wide(base.cov, {F, F}), s.integers(orders.order, rows),
-                        s.integers(orders.count, {B}), s.out("gains", {B, F, F}),
-                        s.out("log_sd", rows));
+                        s.integers(orders.count, {B}), s.out("gains", {B, F, F}), s.out("log_sd", rows));
       },
       moments);
 }
@@ -98,9 +96,8 @@ void check_update(std::int64_t B, std::int64_t F, std::int64_t draws) {
   const Shape rows{B * draws, F};
   compare_op(fmt::format("base_update, {} rows of {}, {} draws", B, F, draws),
              [&](Side& s) {
-               ops::base_update(s.ctx(), s.in(gains, {B, F, F}),
-                                s.integers(orders.order, {B, F}), s.integers(position, {B}), s.in(x, rows),
-                                s.inout("mean", mean, rows));
+               ops::base_update(s.ctx(), s.in(gains, {B, F, F}), s.integers(orders.order, {B, F}),
+                                s.integers(position, {B}), s.in(x, rows), s.inout("mean", mean, rows));
              },
              {1e-5, 1e-5});
 }

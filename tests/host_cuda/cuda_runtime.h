@@ -1,5 +1,7 @@
 #pragma once
 // What nvcc knows by itself, for kernels that are compiled as C++: see executor.h.
+#include <type_traits>
+
 #include "cuda_runtime_api.h"
 #include "executor.h"
 
@@ -54,4 +56,25 @@ inline T __ldg(const T* at) {
 
 inline int __popc(unsigned bits) {
   return __builtin_popcount(bits);
+}
+
+// Integer atomics: the fibers of a block share one processor thread, so plain reads and writes do.
+template <class T, class U>
+T atomicAdd(T* at, U value) {
+  static_assert(std::is_integral_v<T>, "no float atomics: their sums depend on the order");
+  const T before = *at;
+  *at = static_cast<T>(before + static_cast<T>(value));
+  return before;
+}
+template <class T, class U>
+T atomicMax(T* at, U value) {
+  static_assert(std::is_integral_v<T>);
+  const T before = *at;
+  if (static_cast<T>(value) > before) *at = static_cast<T>(value);
+  return before;
+}
+
+/// Position of the lowest set bit, counted from 1; 0 for none.
+inline int __ffs(int bits) {
+  return __builtin_ffs(bits);
 }
