@@ -2,7 +2,7 @@
 
 #include "cpu/pairs.h"
 #include "math/mixture.h"
-#include "math/normal_interval.h"
+#include "math/mixture_interval.h"
 
 #define EMSHAP_BACKEND cpu::EMSHAP_ISA
 #include "ops/density_backend.h"
@@ -83,29 +83,12 @@ void mixture_log_density(Context& ctx, Mat<const T> mixture, Mat<const T> x, Mat
 template <class T>
 void mixture_log_interval(Context&, Mat<const T> mixture, Mat<const T> left, Mat<const T> right,
                           Mat<T> value) {
-  const int C = components(mixture);
   const PairNumbers<const T> lefts(left), rights(right);
   const PairNumbers<T> values(value);
-  for (std::int64_t p = 0; p < mixture.rows; ++p) {
-    const T* row = mixture.row(p);
-    double largest = -__builtin_inf(), sum = 0;
-    for (int c = 0; c < C; ++c) {
-      const double mean = static_cast<double>(row[C + c]);
-      const double per_sd = ::exp(-static_cast<double>(row[2 * C + c]));
-      const double term = static_cast<double>(row[c]) +
-                          math::log_normal_interval((static_cast<double>(lefts.at(p)) - mean) * per_sd,
-                                                    (static_cast<double>(rights.at(p)) - mean) * per_sd);
-      if (term > largest) {
-        sum = sum * ::exp(largest - term) + 1;
-        largest = term;
-      } else if (term > -__builtin_inf()) {
-        sum += ::exp(term - largest);
-      } else if (term != term) {
-        sum = term;
-      }
-    }
-    values.at(p) = static_cast<T>(largest + ::log(sum));
-  }
+  for (std::int64_t p = 0; p < mixture.rows; ++p)
+    values.at(p) = static_cast<T>(math::mixture_log_interval(components(mixture), mixture.row(p),
+                                                             static_cast<double>(lefts.at(p)),
+                                                             static_cast<double>(rights.at(p))));
 }
 
 template <class T>

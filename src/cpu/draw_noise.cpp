@@ -3,6 +3,7 @@
 #include <type_traits>
 
 #include "core/mat.h"
+#include "math/draw_noise.h"
 #include "math/philox.h"
 #include "math/random_value.h"
 #include "math/sobol.h"
@@ -12,10 +13,6 @@
 
 namespace emshap::cpu::EMSHAP_ISA {
 namespace {
-
-/// Blocks of a row's stream: numbers of the draws from 0 on, scrambles of the Sobol dimensions from here on;
-/// the low words of doubles have the top bit besides.
-constexpr std::uint32_t scramble_blocks = 0x40000000u;
 
 template <class T>
 EMSHAP_INLINE T number_from(std::uint32_t high, std::uint32_t low) {
@@ -44,7 +41,7 @@ void fill_draw_noise(Context& ctx, const RandomKey& key, const std::int64_t* num
   for (std::int64_t i = 0; i < y.rows / draws; ++i) {
     const math::PhiloxRow row = stream.row(static_cast<std::uint64_t>(numbers[i]));
     for (std::int64_t d = 0; d < dimensions; ++d)
-      seeds[d] = row.block(scramble_blocks + static_cast<std::uint32_t>(d / 4)).word[d % 4];
+      seeds[d] = row.block(math::scramble_blocks + static_cast<std::uint32_t>(d / 4)).word[d % 4];
     for (std::int64_t k = 0; k < draws; ++k) {
       const auto first_block = static_cast<std::uint32_t>((first_draw + k) * blocks);
       for (std::int64_t b = 0; b < blocks; ++b) {

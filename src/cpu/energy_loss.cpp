@@ -2,6 +2,7 @@
 
 #include "cpu/shard_sum.h"
 #include "math/energy_loss.h"
+#include "math/order_key.h"
 
 #define EMSHAP_BACKEND cpu::EMSHAP_ISA
 #include "ops/energy_loss_backend.h"
@@ -9,22 +10,12 @@
 namespace emshap::cpu::EMSHAP_ISA {
 namespace {
 
-/// An integer that grows with the number.
-EMSHAP_INLINE std::int64_t order_key(float x) {
-  const std::int32_t bits = math::as_int(x);
-  return bits < 0 ? static_cast<std::int64_t>(bits ^ 0x7fffffff) : bits;
-}
-EMSHAP_INLINE std::int64_t order_key(double x) {
-  const std::int64_t bits = math::as_int(x);
-  return bits < 0 ? bits ^ 0x7fffffffffffffffll : bits;
-}
-
 /// How many scores of draws have a key of at most `key`.
 template <class T>
 EMSHAP_INLINE std::int64_t count_up_to(const Mat<const T>& scores, std::int64_t key) {
   std::int64_t count = 0;
   for (std::int64_t r = 0; r < scores.rows; ++r)
-    for (std::int64_t k = 1; k < scores.cols; ++k) count += order_key(scores.row(r)[k]) <= key ? 1 : 0;
+    for (std::int64_t k = 1; k < scores.cols; ++k) count += math::order_key(scores.row(r)[k]) <= key ? 1 : 0;
   return count;
 }
 
@@ -34,7 +25,7 @@ EMSHAP_INLINE T largest_up_to(const Mat<const T>& scores, std::int64_t key, T la
   for (std::int64_t r = 0; r < scores.rows; ++r)
     for (std::int64_t k = 1; k < scores.cols; ++k) {
       const T s = scores.row(r)[k];
-      if (order_key(s) <= key && order_key(s) > order_key(largest)) largest = s;
+      if (math::order_key(s) <= key && math::order_key(s) > math::order_key(largest)) largest = s;
     }
   return largest;
 }
@@ -53,8 +44,9 @@ void energy_loss(Context& ctx, EnergyLoss kind, Mat<const T> scores, Mat<const T
     const Shard s = plan.shard(i);
     partials[i] = 0;
     for (std::int64_t r = s.begin; r < s.begin + s.rows; ++r)
-      partials[i] += math::energy_loss_of_row(kind, scores.row(r), scores.cols - 1, most, weight,
-                                              dscores.data != nullptr ? dscores.row(r) : nullptr);
+      partials[i] +=
+          math::energy_loss_of_row(kind, scores.row(r), scores.cols - 1, most, weight,
+                                   dscores.data != nullptr ? dscores.row(r) : nullptr, math::SingleLane());
   }
   ShardSums<double> sums(ctx, partials, plan.local_shards, 1);
   double total = 0;
@@ -82,7 +74,7 @@ void score_limit(Context& ctx, double share, Mat<const T> scores, Mat<T> limit) 
     const double exact = share * static_cast<double>(draws);
     auto rank = static_cast<std::int64_t>(exact);
     if (static_cast<double>(rank) < exact) ++rank;
-    std::int64_t low = order_key(-T(__builtin_inf())), high = order_key(T(__builtin_inf()));
+    std::int64_t low = math::order_key(-T(__builtin_inf())), high = math::order_key(T(__builtin_inf()));
     while (low < high) {
       const std::int64_t middle =
           low +
@@ -104,8 +96,8 @@ void score_limit(Context& ctx, double share, Mat<const T> scores, Mat<T> limit) 
 template <class T>
 void importance_weights(Context&, Mat<const T> log_w, Mat<T> weights, Mat<T> summary) {
   for (std::int64_t r = 0; r < log_w.rows; ++r) {
-    const auto s = math::importance_weights_of_row(log_w.row(r), log_w.cols,
-                                                   weights.data != nullptr ? weights.row(r) : nullptr);
+    const auto s = math::importance_weights_of_row(
+        log_w.row(r), log_w.cols, weights.data != nullptr ? weights.row(r) : nullptr, math::SingleLane());
     if (summary.data == nullptr) continue;
     summary.row(r)[0] = static_cast<T>(s.log_z);
     summary.row(r)[1] = static_cast<T>(s.effective);

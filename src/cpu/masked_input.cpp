@@ -1,55 +1,19 @@
 #include "emshap/ops/masked_input.h"
 
 #include "cpu/lanes.h"
-#include "math/philox.h"
-#include "math/random_value.h"
+#include "math/random_mask.h"
 
 #define EMSHAP_BACKEND cpu::EMSHAP_ISA
 #include "ops/masked_input_backend.h"
 
 namespace emshap::cpu::EMSHAP_ISA {
-namespace {
-
-/// The size that a uniform number u stands for, sizes 0..n-1.
-EMSHAP_INLINE std::int64_t size_of_set(const double* sizes, std::int64_t n, double u) {
-  double total = 0;
-  for (std::int64_t a = 0; a < n; ++a) total += sizes[a];
-  double below = 0;
-  for (std::int64_t a = 0; a + 1 < n; ++a) {
-    below += sizes[a];
-    if (u * total < below) return a;
-  }
-  return n - 1;
-}
-
-}  // namespace
-
 template <class T>
 void random_masks(Context&, const RandomKey& key, std::int64_t first_row, const double* sizes, double scale,
                   Mat<const T> observed, Mat<T> mask, Mat<T> weight) {
   const math::PhiloxStream stream(key);
-  for (std::int64_t r = 0; r < observed.rows; ++r) {
-    const math::PhiloxRow row = stream.row(static_cast<std::uint64_t>(first_row + r));
-    const T* there = observed.row(r);
-    std::int64_t n = 0;
-    for (std::int64_t t = 0; t < observed.cols; ++t) n += there[t] > T(.5);
-    math::PhiloxBlock block = row.block(0);
-    const std::int64_t size = n == 0 ? 0 : size_of_set(sizes, n, double(math::uniform_from(block.word[0])));
-    const T share = n == 0 ? T(0) : T(scale / double(n - size));
-    // Selection sampling (Knuth, volume 2, algorithm S): of `left` entries, `wanted` are still to be taken.
-    std::int64_t left = n, wanted = size;
-    for (std::int64_t t = 0; t < observed.cols; ++t) {
-      const std::int64_t position = t + 1;
-      if (position % 4 == 0) block = row.block(static_cast<std::uint32_t>(position / 4));
-      const bool candidate = there[t] > T(.5);
-      const bool taken =
-          candidate && math::uniform_from(block.word[position % 4]) * float(left) < float(wanted);
-      mask.row(r)[t] = taken ? T(1) : T(0);
-      weight.row(r)[t] = candidate && !taken ? share : T(0);
-      left -= candidate;
-      wanted -= taken;
-    }
-  }
+  for (std::int64_t r = 0; r < observed.rows; ++r)
+    math::random_mask(stream.row(static_cast<std::uint64_t>(first_row + r)), sizes, scale, observed.cols,
+                      observed.row(r), mask.row(r), weight.row(r));
 }
 
 template <class T>

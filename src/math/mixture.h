@@ -61,7 +61,7 @@ EMSHAP_HD V mixture_loss(int C, const V* head, V mean, V log_sd, V x, double lea
   }
   for (int c = 0; c < C; ++c) slope[c] = exp(-abs(head[2 * C + c]));
   for (int c = 0; c < C; ++c) spread[c] = max(V(S(0)), head[2 * C + c]) + log1p(slope[c]) + V(S(least));
-  V largest;
+  V largest(S(0));
   for (int c = 0; c < C; ++c) {
     const V large = V(S(1)) / (V(S(1)) + slope[c]);
     slope[c] = select(head[2 * C + c] < V(S(0)), slope[c] * large, large);
