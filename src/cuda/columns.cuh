@@ -42,18 +42,19 @@ __global__ void column_sums_kernel(Mat<const T> x, std::int64_t chunk_rows, Mat<
   to = accumulate ? to + sum : sum;
 }
 
-/// y (cols) += column sums of x, in an order that depends on the extents only: one kernel, or two where x
-/// has many rows.
-template <class T>
+/// y (cols) += column sums of x, or = where `accumulate` is false, in an order that depends on the extents
+/// only: one kernel, or two where x has many rows.
+template <bool accumulate = true, class T>
 void sum_columns(Context& ctx, const char* name, Mat<const T> x, Mat<T> y) {
   const math::ColumnShape shape = math::column_shape(x.rows, x.cols);
   const Grid grid{shape.tiles, math::column_threads, math::column_threads * std::int64_t{sizeof(T)},
                   shape.chunks};
-  if (shape.chunks <= 1) return launch(ctx, name, column_sums_kernel<true, T>, grid, x, shape.chunk_rows, y);
+  if (shape.chunks <= 1)
+    return launch(ctx, name, column_sums_kernel<accumulate, T>, grid, x, shape.chunk_rows, y);
   const Workspace::Scope scope(ctx.workspace());
   const Mat<T> partials{ctx.workspace().take<T>(shape.chunks * x.cols), shape.chunks, x.cols, x.cols};
   launch(ctx, name, column_sums_kernel<false, T>, grid, x, shape.chunk_rows, partials);
-  launch(ctx, name, column_sums_kernel<true, T>, Grid{grid.blocks, grid.threads, grid.shared},
+  launch(ctx, name, column_sums_kernel<accumulate, T>, Grid{grid.blocks, grid.threads, grid.shared},
          Mat<const T>{partials.data, partials.rows, partials.cols, partials.stride}, shape.chunks, y);
 }
 

@@ -5,7 +5,6 @@
 
 #define EMSHAP_BACKEND cuda
 #include "ops/draw_step_backend.h"
-#include "ops/reduction_backend.h"
 
 // EMSHAP_UNPORTED(name, parameter types)
 #define EMSHAP_UNPORTED(name, ...)                                        \
@@ -18,14 +17,7 @@ namespace emshap::cuda {
 
 using In = Mat<const float>;
 using Out = Mat<float>;
-using InDouble = Mat<const double>;
 
-EMSHAP_UNPORTED(sum_over_rows, Context&, In, Out)
-EMSHAP_UNPORTED(sum_over_columns, Context&, In, Out)
-EMSHAP_UNPORTED(sum, Context&, In, Out)
-EMSHAP_UNPORTED(sum_of_squares_shared, Context&, In, Out)
-EMSHAP_UNPORTED(log_sum_exp, Context&, In, Out)
-EMSHAP_UNPORTED(log_sum_exp_backward, Context&, In, In, In, Out)
 EMSHAP_UNPORTED(draw_from_state, Context&, In, const float*, double, In, In, const float*, In, In,
                 const float*, const float*, float*, float*, std::int64_t)
 EMSHAP_UNPORTED(advance_state, Context&, In, const float*, const float*, In, const std::int32_t*, In,

@@ -63,6 +63,22 @@ EMSHAP_HD constexpr ColumnShape column_shape(std::int64_t rows, std::int64_t col
 inline constexpr int transpose_tile = 32, transpose_warps = 8;
 inline constexpr std::int64_t most_blocks_y = 65535;
 
+/// Threads that share a row where rows are reduced: enough for its columns, so that short rows fill a warp,
+/// and a whole block for long rows, of which there may be few.
+inline constexpr int row_threads = 256;
+inline constexpr std::int64_t row_most_blocks = 65536, long_row = 2048;
+EMSHAP_HD constexpr int threads_of_row(std::int64_t cols) {
+  if (cols > long_row) return row_threads;
+  int threads = 1;
+  while (threads < warp_threads && threads < cols) threads *= 2;
+  return threads;
+}
+/// Blocks of such a kernel; beyond, blocks loop.
+EMSHAP_HD constexpr std::int64_t row_blocks(std::int64_t rows, std::int64_t cols) {
+  const std::int64_t blocks = ceil_div(rows, row_threads / threads_of_row(cols));
+  return blocks < row_most_blocks ? blocks : row_most_blocks;
+}
+
 /// Sizes where a loop over blocks of `block` turns over: 0, 1, 2, a warp and its neighbours, a block and its
 /// neighbours.
 struct TurnOverSizes {

@@ -86,3 +86,17 @@ TEST_CASE("chunks of rows cover a matrix without an empty one, and are few") {
       CHECK((s.chunks == 1 || s.tiles * s.chunks <= 1024));
     }
 }
+
+TEST_CASE("reductions of rows: threads for the columns, blocks for the rows") {
+  CHECK(threads_of_row(0) == 1);
+  CHECK(threads_of_row(1) == 1);
+  CHECK(threads_of_row(2) == 2);
+  CHECK(threads_of_row(17) == 32);
+  CHECK(threads_of_row(long_row) == 32);
+  CHECK(threads_of_row(long_row + 1) == row_threads);
+  CHECK(row_blocks(0, 5) == 0);
+  CHECK(row_blocks(8, 32) == 1);
+  CHECK(row_blocks(9, 32) == 2);
+  CHECK(row_blocks(9, long_row + 1) == 9);
+  CHECK(row_blocks(std::int64_t{1} << 50, 1) == row_most_blocks);
+}
