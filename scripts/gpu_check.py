@@ -31,6 +31,15 @@ def not_run(name, why):
     return {"name": name, "status": "not run", "detail": why}
 
 
+def prepend(env, name, folder):
+    env[name] = ":".join(filter(None, [str(folder), env.get(name)]))
+
+
+def link(path, to):
+    path.unlink(missing_ok=True)
+    path.symlink_to(to)
+
+
 def output_of(*command):
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=ROOT).stdout.strip()
@@ -59,9 +68,31 @@ class Check:
     def environment(self, **more):
         env = dict(os.environ, **more)
         if self.args.packages:
-            library = str(pathlib.Path(self.args.packages).resolve() / "usr/lib/x86_64-linux-gnu")
-            env["LD_LIBRARY_PATH"] = ":".join(filter(None, [library, env.get("LD_LIBRARY_PATH")]))
+            prepend(env, "LD_LIBRARY_PATH", pathlib.Path(self.args.packages).resolve() / "usr/lib/x86_64-linux-gnu")
+        if (self.dir / "cublas").exists():
+            prepend(env, "LD_LIBRARY_PATH", self.dir / "cublas/lib")
+            prepend(env, "CPLUS_INCLUDE_PATH", self.dir / "cublas/include")
         return env
+
+    def cublas_of_python(self, nvcc):
+        """CMake options where the toolkit has no cuBLAS but the wheels beside PyTorch do; None where neither has."""
+        root = pathlib.Path(nvcc).resolve().parent.parent
+        if list(root.glob("include/cublas_v2.h")) + list(root.glob("targets/*/include/cublas_v2.h")):
+            return []
+        site = output_of(self.python, "-c", "import nvidia; print(list(nvidia.__path__)[0])")
+        for header in sorted(pathlib.Path(site or "/nonexistent").glob("*/include/cublas_v2.h")):
+            libraries = header.parent.parent / "lib"
+            here = self.dir / "cublas"
+            (here / "lib").mkdir(parents=True, exist_ok=True)
+            link(here / "include", header.parent)
+            options = []
+            for name in ("cublas", "cublasLt"):
+                for library in sorted(libraries.glob(f"lib{name}.so*")):
+                    link(here / "lib" / library.name, library)
+                    link(here / "lib" / f"lib{name}.so", library)
+                options.append(f"-DCUDA_{name}_LIBRARY={here / 'lib' / f'lib{name}.so'}")
+            return options
+        return None
 
     def run(self, log, command, **env):
         """Exit code (None: out of time) and output; the output also goes to a log file."""
@@ -118,6 +149,11 @@ class Check:
         if not self.host:
             options += ["-DCMAKE_CUDA_ARCHITECTURES=" + ";".join(a + "-real" for a in self.args.arch.split(";")),
                         f"-DCMAKE_CUDA_COMPILER={nvcc}"]
+            cublas = self.cublas_of_python(nvcc)
+            if cublas is None:
+                return items + [not_run("build", "cuBLAS is missing: neither the CUDA toolkit nor Python's nvidia wheels "
+                                                 "have cublas_v2.h")]
+            options += cublas
         if self.args.packages:
             options.append(f"-DCMAKE_PREFIX_PATH={pathlib.Path(self.args.packages).resolve() / 'usr'}")
         if shutil.which("ccache"):
