@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <vector>
 
+#include "cublas_v2.h"
 #include "executor.h"
 // NOLINTNEXTLINE: what kernels see
 #include "cuda_runtime.h"
@@ -120,5 +121,50 @@ TEST_CASE("graphs run what was recorded, at each launch, and refuse waits while 
   REQUIRE(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal) == cudaSuccess);
   CHECK(cudaStreamSynchronize(stream) == cudaErrorStreamCaptureUnsupported);
   CHECK(cudaStreamEndCapture(stream, &graph) == cudaErrorStreamCaptureInvalidated);
+  CHECK(cudaStreamDestroy(stream) == cudaSuccess);
+}
+
+TEST_CASE("the stand-in for cuBLAS reads by columns, refuses what cuBLAS refuses, and is recorded") {
+  cublasHandle_t handle = nullptr;
+  cudaStream_t stream = nullptr;
+  REQUIRE(cudaStreamCreate(&stream) == cudaSuccess);
+  REQUIRE(cublasCreate(&handle) == CUBLAS_STATUS_SUCCESS);
+  const float a[] = {1, 2, 3, 4, 5, 6}, b[] = {1, 10, 100}, one = 1, two = 2, zero = 0;  // a (2, 3), b (3, 1)
+  float c[] = {NAN, NAN};
+  alignas(256) static char memory[256];
+  const auto gemm = [&](cublasOperation_t op, std::int64_t lda, std::int64_t m, const float* alpha,
+                        const float* beta) {
+    return cublasSgemm_64(handle, op, CUBLAS_OP_N, m, 1, 3, alpha, a, lda, b, 3, beta, c, 2);
+  };
+  CHECK(gemm(CUBLAS_OP_N, 2, 2, &one, &zero) != CUBLAS_STATUS_SUCCESS);  // no memory yet
+  CHECK(cublasSetStream(handle, stream) == CUBLAS_STATUS_SUCCESS);
+  CHECK(cublasSetWorkspace(handle, memory + 8, 128) == CUBLAS_STATUS_INVALID_VALUE);
+  CHECK(cublasSetWorkspace(handle, memory, sizeof memory) == CUBLAS_STATUS_SUCCESS);
+  CHECK(gemm(CUBLAS_OP_N, 2, 2, &one, &zero) == CUBLAS_STATUS_SUCCESS);
+  CHECK(c[0] == 531);
+  CHECK(c[1] == 642);
+  CHECK(gemm(CUBLAS_OP_T, 3, 2, &two, &one) == CUBLAS_STATUS_SUCCESS);  // a as (3, 2)
+  CHECK(c[0] == 531 + 2 * 321);
+  CHECK(c[1] == 642 + 2 * 654);
+  CHECK(gemm(CUBLAS_OP_N, 1, 2, &one, &zero) == CUBLAS_STATUS_INVALID_VALUE);
+  CHECK(gemm(CUBLAS_OP_T, 2, 2, &one, &zero) == CUBLAS_STATUS_INVALID_VALUE);
+  CHECK(gemm(CUBLAS_OP_N, 3, 3, &one, &zero) == CUBLAS_STATUS_INVALID_VALUE);  // c has 2 rows
+
+  REQUIRE(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal) == cudaSuccess);
+  c[0] = c[1] = 0;
+  CHECK(gemm(CUBLAS_OP_N, 2, 2, &one, &one) == CUBLAS_STATUS_SUCCESS);
+  CHECK(c[0] == 0);
+  cublasHandle_t late = nullptr;
+  CHECK(cublasCreate(&late) == CUBLAS_STATUS_ALLOC_FAILED);
+  cudaGraph_t graph = nullptr;
+  REQUIRE(cudaStreamEndCapture(stream, &graph) == cudaSuccess);
+  cudaGraphExec_t exec = nullptr;
+  REQUIRE(cudaGraphInstantiate(&exec, graph, 0) == cudaSuccess);
+  CHECK(cudaGraphLaunch(exec, stream) == cudaSuccess);
+  CHECK(cudaGraphLaunch(exec, stream) == cudaSuccess);
+  CHECK(c[0] == 2 * 531);
+  CHECK(cudaGraphDestroy(graph) == cudaSuccess);
+  CHECK(cudaGraphExecDestroy(exec) == cudaSuccess);
+  CHECK(cublasDestroy(handle) == CUBLAS_STATUS_SUCCESS);
   CHECK(cudaStreamDestroy(stream) == cudaSuccess);
 }
