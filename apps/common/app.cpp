@@ -12,6 +12,7 @@
 #include <CLI/CLI.hpp>
 
 #include "common/console.h"
+#include "emshap/core/cuda.h"
 #include "emshap/core/error.h"
 #include "emshap/core/version.h"
 
@@ -77,8 +78,11 @@ int Session::threads() const {
   if (common().threads > 0) return static_cast<int>(common().threads);
   return static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
 }
-Device Session::device() const {
-  return parse_device(common().device);
+Device Session::device() {
+  const Device device = parse_device(common().device);
+  if (common().device == "auto" && device.kind == DeviceKind::cpu)
+    sink().log(LogLevel::info, fmt::format("device auto: running on the CPU; {}", why_not_cuda()));
+  return device;
 }
 
 App::App(std::string name, std::string description)

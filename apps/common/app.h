@@ -41,8 +41,8 @@ class Session {
   virtual ~Session() = default;
   virtual const CommonOptions& common() const = 0;
   std::uint64_t seed() const { return common().seed; }
-  int threads() const;    ///< at least 1
-  Device device() const;  ///< throws ConfigError, DeviceError
+  int threads() const;  ///< at least 1
+  Device device();      ///< `auto` without a GPU: one log line and the CPU; throws ConfigError, DeviceError
   /// Progress and log lines: a live line on a terminal, plain lines elsewhere; log lines also to the log
   /// files.
   virtual ProgressSink& sink() = 0;

@@ -11,15 +11,16 @@ namespace emshap::cuda_runtime {
 inline constexpr const char* not_built =
     "this build has no CUDA backend; configure with -DEMSHAP_WITH_CUDA=ON, or use --device cpu";
 
-/// Thrown by what takes memory while a stream is captured, where it cannot be had: whoever captures gives the
-/// capture up and runs the work plainly.
+/// Thrown while a stream is captured by what cannot be had there: memory, blocking copies, waits, work on
+/// another stream. Whoever captures gives the capture up and runs the work plainly.
 struct CaptureBroken {};
 
 // Streams, events and graphs are CUDA's handles as void*. Memory is taken and given back on the null stream,
 // with which all our streams are ordered: none of this waits for the device unless it says so.
 #if EMSHAP_WITH_CUDA
-int device_count();           ///< 0 without a driver or a device
-std::string why_no_device();  ///< one sentence for an error message
+int device_count();  ///< 0 without a driver or a device
+/// Empty when the device can be used, else why not and what to do, for an error message.
+std::string why_not(int device);
 void* allocate(std::int64_t bytes, int device);
 void free(void* data, int device) noexcept;
 void* allocate_pinned(std::int64_t bytes, int device);  ///< host memory that the device copies by itself
@@ -45,6 +46,8 @@ void begin_capture(void* stream);
 void* end_capture(void* stream);
 void abandon_capture(void* stream) noexcept;
 std::uint64_t capture_number();  ///< of the capture of this thread, counted from 1; 0 outside
+/// Throws CaptureBroken while this thread captures another stream: the work would be done at once.
+void require_capture_of(void* stream);
 bool capture_wanted();  ///< false with EMSHAP_CUDA_SYNC=1 or EMSHAP_CUDA_GRAPHS=0: all steps run plainly
 /// Makes `exec` run `graph`, which is given back: in place, or anew when the topology differs (true).
 bool update_graph(void*& exec, void* graph);
@@ -54,7 +57,7 @@ void destroy_graph_exec(void* exec) noexcept;
 inline int device_count() {
   return 0;
 }
-inline std::string why_no_device() {
+inline std::string why_not(int) {
   return not_built;
 }
 [[noreturn]] inline void refuse() {
@@ -104,6 +107,7 @@ inline void abandon_capture(void*) noexcept {}
 inline std::uint64_t capture_number() {
   return 0;
 }
+inline void require_capture_of(void*) {}
 inline bool capture_wanted() {
   return false;
 }

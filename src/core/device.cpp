@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "core/cuda_runtime.h"
+#include "emshap/core/cuda.h"
 #include "emshap/core/error.h"
 
 namespace emshap {
@@ -107,9 +108,13 @@ bool cuda_tf32() {
   return on;
 }
 
+std::string why_not_cuda(int index) {
+  return cuda_runtime::why_not(index);
+}
+
 Device parse_device(const std::string& text) {
   if (text == "cpu") return {};
-  if (text == "auto") return cuda_device_count() > 0 ? Device{DeviceKind::cuda, 0} : Device{};
+  if (text == "auto") return why_not_cuda().empty() ? Device{DeviceKind::cuda, 0} : Device{};
   if (text.rfind("cuda", 0) == 0) {
     int index = 0;
     bool ok = text.size() == 4;
@@ -118,13 +123,8 @@ Device parse_device(const std::string& text) {
       ok = error == std::errc{} && end == text.data() + text.size() && index >= 0;
     }
     if (ok) {
-      const int count = cuda_device_count();
-      if (count == 0)
-        throw DeviceError(
-            fmt::format("device '{}' was asked for but {}", text, cuda_runtime::why_no_device()));
-      if (index >= count)
-        throw DeviceError(
-            fmt::format("device '{}' was asked for but there are only {} CUDA devices", text, count));
+      if (const std::string why = why_not_cuda(index); !why.empty())
+        throw DeviceError(fmt::format("device '{}' cannot be used: {}", text, why));
       return {DeviceKind::cuda, index};
     }
   }

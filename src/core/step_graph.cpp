@@ -6,6 +6,10 @@
 #include "core/cuda_runtime.h"
 
 namespace emshap {
+namespace {
+constexpr int most_broken =
+    3;  // captures given up one after the other: the step is not one that can be captured
+}
 
 struct StepGraph::Impl {
   /// Steps of other sizes often have another topology: each size has its graph. There are few.
@@ -17,6 +21,7 @@ struct StepGraph::Impl {
   std::int64_t plain = 0, largest = -1;
   std::int64_t replays = 0, instances = 0, broken = 0;
   std::vector<Kept> kept;
+  int broken_in_a_row = 0;
   static constexpr std::size_t most_kept = 4;
 
   ~Impl() {
@@ -68,6 +73,7 @@ void StepGraph::run(Context& ctx, std::int64_t size, void (*body)(void*), void* 
   } catch (const cuda_runtime::CaptureBroken&) {
     cuda_runtime::abandon_capture(ctx.stream());
     ++g.broken;
+    if (++g.broken_in_a_row == most_broken) g.captured = false;
     body(argument);
     return;
   } catch (...) {
@@ -79,6 +85,7 @@ void StepGraph::run(Context& ctx, std::int64_t size, void (*body)(void*), void* 
   if (cuda_runtime::update_graph(exec, graph)) ++g.instances;
   cuda_runtime::launch_graph(exec, ctx.stream());
   ++g.replays;
+  g.broken_in_a_row = 0;
 }
 
 }  // namespace emshap

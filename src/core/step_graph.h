@@ -3,10 +3,10 @@
 // graph of the step before is updated in place with what differs (scalars and addresses are kernel arguments)
 // and launched; on the CPU the body is called and that is all.
 //
-// The body runs on the host in every step: it gives work to ctx and to no other context, and neither waits
-// for the device nor reads its memory. It may be run twice for one step (memory that had to be taken breaks
-// a capture off; nothing captured was done, and the step is run plainly): what it does on the host must be
-// the same the second time.
+// The body runs on the host in every step. What cannot be captured (memory that must be taken, a blocking
+// copy, a wait, work for another context) breaks the capture off: nothing captured was done, and the body
+// runs once more, plainly; after three such steps in a row all are run plainly. So what the body does on the
+// host must be the same the second time, and it must not catch everything (catch ... without throw).
 #include <cstdint>
 #include <memory>
 #include <type_traits>

@@ -9,17 +9,79 @@
 
 #include <fmt/format.h>
 
+#include "core/cuda_architectures.h"
 #include "cuda/check.h"
 
 namespace emshap::cuda {
 
+namespace {
+
+std::string gigabytes(std::size_t bytes) {
+  return bytes < (std::size_t{1} << 30)
+             ? fmt::format("{:.1f} MiB", static_cast<double>(bytes) / static_cast<double>(1 << 20))
+             : fmt::format("{:.1f} GiB", static_cast<double>(bytes) / static_cast<double>(1 << 30));
+}
+
+std::string room(int device) {
+  std::size_t free = 0, total = 0;
+  if (cudaMemGetInfo(&free, &total) != cudaSuccess) {
+    (void)cudaGetLastError();
+    return fmt::format("cuda:{}", device);
+  }
+  return fmt::format("cuda:{}, where {} of {} are free", device, gigabytes(free), gigabytes(total));
+}
+
+constexpr const char* with_less = "use a smaller --batch-size or --device cpu";
+
+/// "cuda:0 has compute capability 6.1".
+std::string capability(int device, int& major, int& minor) {
+  major = minor = 0;
+  if (cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device) != cudaSuccess ||
+      cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device) != cudaSuccess)
+    (void)cudaGetLastError();
+  return fmt::format("cuda:{} has compute capability {}.{}", device, major, minor);
+}
+
+std::string other_architecture(int device) {
+  int major = 0, minor = 0;
+  const std::string has = capability(device, major, minor);
+  return fmt::format(
+      "{}, for which this build has no code (it contains {}); configure with "
+      "-DCMAKE_CUDA_ARCHITECTURES={}{} or use --device cpu",
+      has, EMSHAP_CUDA_ARCHITECTURES, major, minor);
+}
+
+std::string old_driver() {
+  int driver = 0, built = 0;
+  if (cudaDriverGetVersion(&driver) != cudaSuccess || cudaRuntimeGetVersion(&built) != cudaSuccess)
+    (void)cudaGetLastError();
+  if (driver == 0) return "there is no NVIDIA driver; install one or use --device cpu";
+  return fmt::format(
+      "the NVIDIA driver supports CUDA {}.{} and this build needs {}.{}; install a newer driver or use "
+      "--device cpu",
+      driver / 1000, driver % 1000 / 10, built / 1000, built % 1000 / 10);
+}
+
+}  // namespace
+
 void check(cudaError_t status, const char* call) {
   if (status == cudaSuccess) return;
-  if (status == cudaErrorMemoryAllocation)
-    throw CudaError(
-        fmt::format("{}: the GPU is out of memory; use a smaller --batch-size or --device cpu", call));
-  throw CudaError(
-      fmt::format("{} failed: {} ({})", call, cudaGetErrorString(status), cudaGetErrorName(status)));
+  (void)cudaGetLastError();
+  int device = 0;
+  (void)cudaGetDevice(&device);
+  switch (status) {
+    case cudaErrorMemoryAllocation:
+      throw CudaError(fmt::format("{}: the GPU is out of memory on {}; {}", call, room(device), with_less));
+    case cudaErrorNoKernelImageForDevice:
+    case cudaErrorInvalidDeviceFunction:
+      throw CudaError(fmt::format("{}: {}", call, other_architecture(device)));
+    case cudaErrorInsufficientDriver:
+    case cudaErrorUnsupportedPtxVersion:
+      throw CudaError(fmt::format("{}: {}", call, old_driver()));
+    default:
+      throw CudaError(fmt::format("{} failed on cuda:{}: {} ({})", call, device, cudaGetErrorString(status),
+                                  cudaGetErrorName(status)));
+  }
 }
 
 }  // namespace emshap::cuda
@@ -54,6 +116,7 @@ struct Freed {
 /// The capture of this thread.
 struct Capture {
   std::uint64_t number = 0;  ///< 0: none
+  void* stream = nullptr;
   std::vector<Freed> freed;  ///< given back when it ends
 };
 thread_local Capture capture;
@@ -62,6 +125,10 @@ void end_of_capture() noexcept {
   capture.number = 0;
   for (const Freed& f : capture.freed) free(f.data, f.device);
   capture.freed.clear();
+}
+
+void not_in_a_capture() {
+  if (capture.number != 0) throw CaptureBroken{};
 }
 
 bool is(const char* variable, char value) {
@@ -73,8 +140,6 @@ bool is(const char* variable, char value) {
 
 int device_count() {
   int count = 0;
-  // Without a driver the runtime reports "insufficient driver", not "no device": both mean that there is no
-  // GPU.
   if (cudaGetDeviceCount(&count) != cudaSuccess) {
     (void)cudaGetLastError();
     return 0;
@@ -82,29 +147,48 @@ int device_count() {
   return count;
 }
 
-std::string why_no_device() {
+std::string why_not(int device) {
   int count = 0;
   const cudaError_t status = cudaGetDeviceCount(&count);
   (void)cudaGetLastError();
-  if (status == cudaErrorInsufficientDriver)
-    return "there is no NVIDIA driver, or it is older than this build's CUDA; install a newer driver or use "
-           "--device cpu";
-  return "no CUDA device was found; use --device cpu";
+  // Without a driver the runtime reports "insufficient driver", not "no device".
+  if (status == cudaErrorInsufficientDriver) return cuda::old_driver();
+  if (status == cudaErrorNoDevice || (status == cudaSuccess && count == 0))
+    return "no CUDA device was found; use --device cpu";
+  if (status != cudaSuccess)
+    return fmt::format("CUDA cannot be used: {} ({}); use --device cpu", cudaGetErrorString(status),
+                       cudaGetErrorName(status));
+  if (device >= count)
+    return count == 1 ? "there is only one CUDA device; use --device cuda:0"
+                      : fmt::format("there are only {} CUDA devices; use --device cuda:0 to cuda:{}", count,
+                                    count - 1);
+  int major = 0, minor = 0;
+  cuda::capability(device, major, minor);
+  return has_code_for(EMSHAP_CUDA_ARCHITECTURES, major, minor) ? "" : cuda::other_architecture(device);
 }
 
 void* allocate(std::int64_t bytes, int device) {
-  if (capture_number() != 0) throw CaptureBroken{};
+  not_in_a_capture();
   EMSHAP_CUDA_CHECK(cudaSetDevice(device));
   void* data = nullptr;
   const auto size = static_cast<std::size_t>(bytes);
-  const cudaError_t status =
-      has_pool(device) ? cudaMallocAsync(&data, size, nullptr) : cudaMalloc(&data, size);
+  const auto attempt = [&] {
+    return has_pool(device) ? cudaMallocAsync(&data, size, nullptr) : cudaMalloc(&data, size);
+  };
+  cudaError_t status = attempt();
+  if (status == cudaErrorMemoryAllocation) {
+    // What was freed may not have come back yet, or lies in the pool in pieces.
+    (void)cudaGetLastError();
+    cudaMemPool_t pool = nullptr;
+    EMSHAP_CUDA_CHECK(cudaDeviceSynchronize());
+    if (has_pool(device) && cudaDeviceGetDefaultMemPool(&pool, device) == cudaSuccess)
+      (void)cudaMemPoolTrimTo(pool, 0);
+    status = attempt();
+  }
   if (status == cudaErrorMemoryAllocation) {
     (void)cudaGetLastError();
-    throw CudaError(
-        fmt::format("the GPU is out of memory: {} bytes could not be allocated on cuda:{}; use a smaller "
-                    "--batch-size or --device cpu",
-                    bytes, device));
+    throw CudaError(fmt::format("the GPU is out of memory: {} were asked for on {}; {}",
+                                cuda::gigabytes(size), cuda::room(device), cuda::with_less));
   }
   cuda::check(status, "allocating GPU memory");
   return data;
@@ -125,15 +209,14 @@ void free(void* data, int device) noexcept {
 }
 
 void* allocate_pinned(std::int64_t bytes, int device) {
-  if (capture_number() != 0) throw CaptureBroken{};
+  not_in_a_capture();
   EMSHAP_CUDA_CHECK(cudaSetDevice(device));
   void* data = nullptr;
   if (cudaMallocHost(&data, static_cast<std::size_t>(bytes)) == cudaErrorMemoryAllocation) {
     (void)cudaGetLastError();
-    throw CudaError(fmt::format(
-        "out of memory: {} bytes of page-locked host memory for cuda:{} could not be allocated; use a "
-        "smaller --batch-size or --device cpu",
-        bytes, device));
+    throw CudaError(
+        fmt::format("out of memory: {} of page-locked host memory were asked for beside cuda:{}; {}",
+                    cuda::gigabytes(static_cast<std::size_t>(bytes)), device, cuda::with_less));
   }
   return data;
 }
@@ -143,23 +226,27 @@ void free_pinned(void* data) noexcept {
 }
 
 void copy(void* to, const void* from, std::int64_t bytes, int device) {
+  not_in_a_capture();
   EMSHAP_CUDA_CHECK(cudaSetDevice(device));  // whose streams the copy waits for
   EMSHAP_CUDA_CHECK(cudaMemcpy(to, from, static_cast<std::size_t>(bytes), cudaMemcpyDefault));
 }
 
 void copy_async(void* to, const void* from, std::int64_t bytes, void* stream) {
+  require_capture_of(stream);
   EMSHAP_CUDA_CHECK(cudaMemcpyAsync(to, from, static_cast<std::size_t>(bytes), cudaMemcpyDefault,
                                     static_cast<cudaStream_t>(stream)));
 }
 
 void zero(void* data, std::int64_t bytes, int device) {
+  not_in_a_capture();
   EMSHAP_CUDA_CHECK(cudaSetDevice(device));
   EMSHAP_CUDA_CHECK(cudaMemset(data, 0, static_cast<std::size_t>(bytes)));
 }
 
 void* create_stream(int device) {
-  if (device >= device_count())
-    throw DeviceError(fmt::format("cuda:{} was asked for but {}", device, why_no_device()));
+  not_in_a_capture();
+  if (const std::string why = why_not(device); !why.empty())
+    throw DeviceError(fmt::format("cuda:{} cannot be used: {}", device, why));
   EMSHAP_CUDA_CHECK(cudaSetDevice(device));
   cudaStream_t stream = nullptr;
   EMSHAP_CUDA_CHECK(cudaStreamCreate(&stream));
@@ -171,10 +258,12 @@ void destroy_stream(void* stream) noexcept {
 }
 
 void synchronize(void* stream) {
+  not_in_a_capture();
   EMSHAP_CUDA_CHECK(cudaStreamSynchronize(static_cast<cudaStream_t>(stream)));
 }
 
 void synchronize_device(int device) {
+  not_in_a_capture();
   EMSHAP_CUDA_CHECK(cudaSetDevice(device));
   EMSHAP_CUDA_CHECK(cudaDeviceSynchronize());
 }
@@ -219,6 +308,7 @@ void begin_capture(void* stream) {
   // Relaxed: asking for an event is allowed (Staging). What is not allowed in a capture still fails.
   EMSHAP_CUDA_CHECK(cudaStreamBeginCapture(static_cast<cudaStream_t>(stream), cudaStreamCaptureModeRelaxed));
   capture.number = ++captures;
+  capture.stream = stream;
 }
 
 void* end_capture(void* stream) {
@@ -239,6 +329,10 @@ void abandon_capture(void* stream) noexcept {
 
 std::uint64_t capture_number() {
   return capture.number;
+}
+
+void require_capture_of(void* stream) {
+  if (capture.number != 0 && capture.stream != stream) throw CaptureBroken{};
 }
 
 bool capture_wanted() {

@@ -11,11 +11,10 @@ namespace {
 constexpr std::int64_t block_rows = 65536;      // rows of a table that are transformed at once
 constexpr std::int64_t validation_tile = 1024;  // validation rows that are encoded at once
 
-/// The rows named, each `copies` times side by side: (rows, copies * width).
+/// The rows named, each `copies` times side by side: to (rows, copies * width).
 template <class T>
-void gather(const Tensor& from, std::span<const std::int64_t> rows, std::int64_t copies, Tensor& to) {
+void gather(const Tensor& from, std::span<const std::int64_t> rows, std::int64_t copies, TensorView to) {
   const std::int64_t width = from.cols();
-  to.ensure({static_cast<std::int64_t>(rows.size()), copies * width}, dtype_of<T>());
   const T* source = from.ptr<T>();
   T* target = to.ptr<T>();
   for (const std::int64_t row : rows)
@@ -58,19 +57,15 @@ PowerTask::PowerTask(PowerPredictor& network, PowerRows train, PowerRows validat
   move_to(network.store().device(), validation.y, validation_.y);
 }
 
-void PowerTask::encode(Device device, Member& m, const double* from, std::int64_t rows) const {
-  const std::int64_t width = network_.options().features;
+void PowerTask::encode(Member& m, const double* from, TensorView x) const {
   const double* values = from;
   if (encoding_) {
-    m.encoded.ensure({rows, width}, DType::f64);
-    encoding_->transform(from, rows, m.encoded.ptr<double>());
+    m.encoded.ensure(x.shape(), DType::f64);
+    encoding_->transform(from, x.rows(), m.encoded.ptr<double>());
     values = m.encoded.ptr<double>();
   }
-  Tensor& host = device.kind == DeviceKind::cpu ? m.x : m.host_x;
-  host.ensure({rows, width}, DType::f32);
-  float* to = host.ptr<float>();
-  for (std::int64_t i = 0; i < rows * width; ++i) to[i] = static_cast<float>(values[i]);
-  if (device.kind != DeviceKind::cpu) move_to(device, m.host_x, m.x);
+  float* to = x.ptr<float>();
+  for (std::int64_t i = 0; i < x.elements(); ++i) to[i] = static_cast<float>(values[i]);
 }
 
 std::vector<std::string> PowerTask::terms() const {
@@ -86,9 +81,9 @@ void PowerTask::prepare(int members, std::int64_t largest_batch) {
     Member& m = members_[static_cast<std::size_t>(rank)];
     const std::int64_t rows = std::max(largest_batch, std::min(validation_tile, validation_rows()));
     m.gathered.ensure({largest_batch, train_.x.cols()}, DType::f64);
-    m.x.ensure({rows, network_.options().features}, DType::f32, device);
+    m.staging.reserve(device, rows * network_.options().features * size_of(DType::f32) +
+                                  largest_batch * columns * size_of(DType::f32) + 2 * Staging::alignment);
     if (encoding_) m.encoded.ensure({rows, network_.options().features}, DType::f64);
-    m.y.ensure({largest_batch, columns}, DType::f32, device);
     m.prediction.ensure({largest_batch, columns}, DType::f32, device);
     m.gradient.ensure({largest_batch, columns}, DType::f32, device);
     m.terms.ensure({static_cast<std::int64_t>(terms().size())}, DType::f32, device);
@@ -108,16 +103,19 @@ void PowerTask::step(Context& ctx, const ShardPlan& plan, const StepInfo& info, 
   const Device device = ctx.device();
   const std::int64_t columns =
       network_.options().members;  // each member of the network has a loss of its own
+  m.staging.begin(ctx);
+  const auto x = m.staging.take({plan.local_rows, network_.options().features});
+  const auto y = m.staging.take({plan.local_rows, columns});
+  m.gathered.ensure({plan.local_rows, train_.x.cols()}, DType::f64);
   gather<double>(train_.x, info.rows, 1, m.gathered);
-  encode(device, m, m.gathered.ptr<double>(), plan.local_rows);
-  Tensor& targets = device.kind == DeviceKind::cpu ? m.y : m.host_y;
-  gather<float>(train_.y, info.rows, columns, targets);
-  if (device.kind != DeviceKind::cpu) move_to(device, m.host_y, m.y);
+  encode(m, m.gathered.ptr<double>(), x.host);
+  gather<float>(train_.y, info.rows, columns, y.host);
+  m.staging.send(ctx);
   m.prediction.ensure({plan.local_rows, columns}, DType::f32, device);
   m.gradient.ensure({plan.local_rows, columns}, DType::f32, device);
   m.cache.step = static_cast<std::uint64_t>(info.step);
-  network_.forward_members(ctx, m.x, m.prediction, m.cache);
-  losses(ctx, m.prediction, m.y, terms, m.gradient);
+  network_.forward_members(ctx, x.device, m.prediction, m.cache);
+  losses(ctx, m.prediction, y.device, terms, m.gradient);
   network_.backward_members(ctx, m.cache, m.gradient, TensorView());
 }
 
@@ -128,9 +126,11 @@ void PowerTask::validate(TeamPool& pool, std::span<double> terms) {
     m.validation_prediction.ensure({plan.local_rows, 1}, DType::f32, ctx.device());
     for (std::int64_t begin = 0; begin < plan.local_rows; begin += validation_tile) {
       const std::int64_t rows = std::min(validation_tile, plan.local_rows - begin);
-      encode(ctx.device(), m, validation_.x.ptr<double>() + (plan.row_begin + begin) * validation_.x.cols(),
-             rows);
-      network_.infer(ctx, m.x, m.validation_prediction.view().rows(begin, rows));
+      m.staging.begin(ctx);
+      const auto x = m.staging.take({rows, network_.options().features});
+      encode(m, validation_.x.ptr<double>() + (plan.row_begin + begin) * validation_.x.cols(), x.host);
+      m.staging.send(ctx);
+      network_.infer(ctx, x.device, m.validation_prediction.view().rows(begin, rows));
     }
     losses(ctx, m.validation_prediction, validation_.y.view().rows(plan.row_begin, plan.local_rows), m.terms,
            TensorView());

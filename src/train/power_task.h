@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "core/staging.h"
 #include "emshap/data/pipeline.h"
 #include "emshap/data/steps.h"
 #include "emshap/models/power_predictor.h"
@@ -43,12 +44,12 @@ class EMSHAP_API PowerTask final : public TrainingTask {
               TensorView gradient) const;
   struct Member {
     Tensor gathered, encoded;  ///< (B, P) and (B, F), float64
-    Tensor host_x, host_y;     ///< rows on their way to a GPU
-    Tensor x, y, prediction, gradient, validation_prediction, terms;
+    Staging staging;           ///< x (B, F) and y (B, M) of a step
+    Tensor prediction, gradient, validation_prediction, terms;
     PowerPredictor::Cache cache;
   };
-  /// m.x (rows, F) on the context's device from `rows` rows at `from` (rows, P).
-  void encode(Device device, Member& m, const double* from, std::int64_t rows) const;
+  /// x (rows, F), in host memory, from `rows` rows at `from` (rows, P).
+  void encode(Member& m, const double* from, TensorView x) const;
   PowerPredictor& network_;
   std::optional<PiecewiseLinear> encoding_;
   PowerRows train_, validation_;

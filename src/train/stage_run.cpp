@@ -13,17 +13,9 @@
 namespace emshap {
 namespace {
 
-/// Element i of a tensor on any device.
-double element(const Tensor& t, std::int64_t i) {
-  double wide = 0;
-  float narrow = 0;
-  const auto* at = static_cast<const char*>(t.view().data()) + i * size_of(t.dtype());
-  if (t.dtype() == DType::f64) {
-    copy_bytes(&wide, Device{}, at, t.device(), sizeof wide);
-    return wide;
-  }
-  copy_bytes(&narrow, Device{}, at, t.device(), sizeof narrow);
-  return narrow;
+/// Of a tensor in host memory.
+double first_of(const TensorView& t) {
+  return t.dtype() == DType::f64 ? t.ptr<double>()[0] : t.ptr<float>()[0];
 }
 
 std::int64_t epochs_for(const StageOptions& o, std::int64_t batches) {
@@ -89,12 +81,19 @@ void StageRun::prepare() {
   const auto term_count = static_cast<std::int64_t>(terms_.size());
   scratch_.resize(static_cast<std::size_t>(pool_.threads()));
   for (Scratch& s : scratch_) {
-    s.terms = Tensor::zeros({term_count}, store_.dtype(), pool_.device());
-    s.norm = Tensor::zeros({1}, store_.dtype(), pool_.device());
-    s.scale = Tensor::zeros({1}, store_.dtype(), pool_.device());
+    s.all = Tensor::zeros({term_count + 2}, store_.dtype(), pool_.device());
+    const auto part = [&s](std::int64_t begin, std::int64_t count) {
+      return s.all.view().columns(begin, count).reshaped({count});
+    };
+    s.terms = part(0, term_count);
+    s.norm = part(term_count, 1);
+    s.scale = part(term_count + 1, 1);
   }
+  readback_.reserve(pool_.device(), term_count + 2);
   task_.prepare(pool_.threads(), batches_.largest());
-  body_ = [this](Context& ctx, const ShardPlan& plan) { member_step(ctx, plan); };
+  body_ = [this](Context& ctx, const ShardPlan& plan) {
+    graph_.run(ctx, plan.local_rows, [&] { member_step(ctx, plan); });
+  };
   interval_start_ = std::chrono::steady_clock::now();
 }
 
@@ -120,7 +119,9 @@ void StageRun::member_step(Context& ctx, const ShardPlan& plan) {
 
   // The weights stay as they are when the loss is not a number. All members hold the same bits and stop
   // alike.
-  if (ctx.device().kind == DeviceKind::cpu) check_finite("loss", element(mine.terms, 0));
+  // A GPU is not waited for: there an update whose gradient is not finite is left out (clip_scale), and the
+  // host finds out a few steps later (account).
+  if (ctx.device().kind == DeviceKind::cpu) check_finite("loss", first_of(mine.terms), epoch_, step_);
   const auto& ranges = store_.trainable_ranges();
   const bool whole = ranges.size() == 1 && ranges[0].count == store_.flat_size();
   if (!whole) store_.clear_frozen_gradients(ctx);
@@ -143,28 +144,28 @@ void StageRun::member_step(Context& ctx, const ShardPlan& plan) {
   }
 }
 
-void StageRun::check_finite(const char* what, double value) const {
+void StageRun::check_finite(const char* what, double value, std::int64_t epoch, std::int64_t step) const {
   if (!std::isfinite(value))
     throw NumericalError(
         fmt::format("stage {}: the {} is {} in epoch {}, step {}; a smaller learning rate or "
                     "gradient clipping may help",
-                    name_, what, value, epoch_ + 1, step_ + 1));
+                    name_, what, value, epoch + 1, step + 1));
 }
 
-void StageRun::account(std::int64_t rows) {
-  const Scratch& lead = scratch_.front();
-  // On a GPU the terms are looked at once an interval, so that a step does not wait for the device.
-  const bool every_step = pool_.device().kind == DeviceKind::cpu;
-  ++interval_steps_;
-  if (!every_step && interval_steps_ % 50 != 1) return;
-  for (std::size_t i = 0; i < sums_.size(); ++i)
-    sums_[i] += element(lead.terms, static_cast<std::int64_t>(i)) * static_cast<double>(rows);
-  last_loss_ = element(lead.terms, 0);
-  const double norm = element(lead.norm, 0);
-  norm_sum_ += norm * static_cast<double>(rows);
-  interval_rows_ += rows;
-  check_finite("loss", last_loss_);
-  check_finite("gradient norm", norm);
+void StageRun::account(bool all) {
+  while (readback_.take(all || readback_.full(), numbers_)) {
+    const Posted& p = steps_[oldest_];
+    oldest_ = (oldest_ + 1) % steps_.size();
+    const auto rows = static_cast<double>(p.rows);
+    for (std::size_t i = 0; i < sums_.size(); ++i) sums_[i] += numbers_[i] * rows;
+    last_loss_ = numbers_[0];
+    const double norm = numbers_[sums_.size()];
+    norm_sum_ += norm * rows;
+    interval_rows_ += p.rows;
+    ++interval_steps_;
+    check_finite("loss", last_loss_, p.epoch, p.step);
+    check_finite("gradient norm", norm, p.epoch, p.step);
+  }
 }
 
 void StageRun::step(History& history, ProgressSink& sink) {
@@ -180,7 +181,10 @@ void StageRun::step(History& history, ProgressSink& sink) {
   const std::int64_t rows = batches_.end(position_) - batches_.begin(position_);
   last_rate_ = options_.adam.learning_rate * schedule_.factor(step_);
   pool_.run(rows, body_, task_.row_quantum(rows));
-  account(rows);
+  steps_[(oldest_ + static_cast<std::size_t>(readback_.outstanding())) % steps_.size()] = {rows, epoch_,
+                                                                                           step_};
+  readback_.post(pool_.main(), scratch_.front().all);
+  account(false);
   ++step_;
   ++position_;
   const bool epoch_ended = position_ == batches_.count;
@@ -199,6 +203,7 @@ void StageRun::step(History& history, ProgressSink& sink) {
 }
 
 void StageRun::validate(History& history, ProgressSink& sink) {
+  account(true);
   const auto now = std::chrono::steady_clock::now();
   HistoryRow row;
   row.stage = name_;
@@ -270,7 +275,8 @@ Progress StageRun::progress() const {
   return p;
 }
 
-void StageRun::save(CheckpointWriter& out) const {
+void StageRun::save(CheckpointWriter& out) {
+  account(true);
   const std::string at = name_ + ".";
   out.add(at + "layout", store_.layout());
   const std::int64_t identity[] = {batches_.rows, batches_.batch_size,

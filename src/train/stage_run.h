@@ -1,9 +1,12 @@
 #pragma once
 // One stage of a Trainer while it runs: its place in the data, its optimiser and what is kept of it.
+#include <array>
 #include <chrono>
 #include <functional>
 #include <optional>
 
+#include "core/readback.h"
+#include "core/step_graph.h"
 #include "emshap/layers/parameter_store.h"
 #include "emshap/train/checkpoint.h"
 #include "emshap/train/trainer.h"
@@ -21,7 +24,8 @@ class StageRun {
   void step(History& history, ProgressSink& sink);
   bool done() const { return done_; }
 
-  void save(CheckpointWriter& out) const;
+  /// Throws NumericalError instead when the loss or the gradient of a step so far is not finite.
+  void save(CheckpointWriter& out);
   void load(const CheckpointReader& in, const std::string& file);
 
   const std::string& name() const { return name_; }
@@ -34,8 +38,9 @@ class StageRun {
  private:
   void prepare();
   void member_step(Context& ctx, const ShardPlan& plan);
-  void check_finite(const char* what, double value) const;
-  void account(std::int64_t rows);
+  void check_finite(const char* what, double value, std::int64_t epoch, std::int64_t step) const;
+  /// Looks at the numbers of steps done: of all of them, or of those that have arrived from the device.
+  void account(bool all);
   void validate(History& history, ProgressSink& sink);
   void finish(ProgressSink& sink);
   bool averaged() const { return options_.ema_decay > 0; }
@@ -66,11 +71,21 @@ class StageRun {
 
   std::vector<std::int64_t> order_;  ///< of the training rows in this epoch
   std::int64_t order_epoch_ = -1;
-  /// Per member: loss terms, gradient norm, clipping factor.
+  /// Per member: loss terms, gradient norm, clipping factor, in one tensor (T + 2).
   struct Scratch {
-    Tensor terms, norm, scale;
+    Tensor all;
+    TensorView terms, norm, scale;
   };
   std::vector<Scratch> scratch_;
+  /// What is known on the host of a step whose numbers have not been looked at.
+  struct Posted {
+    std::int64_t rows = 0, epoch = 0, step = 0;
+  };
+  Readback readback_;
+  std::array<Posted, Readback::depth> steps_{};  ///< of the readback, oldest first from oldest_
+  std::size_t oldest_ = 0;
+  std::vector<double> numbers_;
+  StepGraph graph_;
   std::function<void(Context&, const ShardPlan&)> body_;  ///< made once: a step must not allocate
 };
 

@@ -55,6 +55,8 @@ void run_grid(const char* name, Dim3 blocks, unsigned threads, std::size_t share
 void set_memory_limit(std::size_t bytes);  ///< of a device; 0: none
 std::size_t memory_in_use();
 void set_device_count(int count);
+void set_driver(int version);  ///< as CUDA counts: 12040; 0: none
+void set_compute_capability(int major, int minor);
 std::int64_t launches();    ///< kernels run so far
 std::int64_t host_waits();  ///< times the host waited for a stream, an event or a blocking copy
 

@@ -60,6 +60,8 @@ int devices = [] {
   const char* text = std::getenv("EMSHAP_HOST_CUDA_DEVICES");
   return text == nullptr ? 1 : std::atoi(text);
 }();
+constexpr int built_for = 13000;
+int driver = built_for, compute_capability[2] = {9, 0};
 std::size_t limit = 0, in_use = 0;
 std::int64_t kernels_run = 0, waits = 0;
 Stream default_stream;
@@ -205,6 +207,13 @@ std::size_t memory_in_use() {
 void set_device_count(int count) {
   devices = count;
 }
+void set_driver(int version) {
+  driver = version;
+}
+void set_compute_capability(int major, int minor) {
+  compute_capability[0] = major;
+  compute_capability[1] = minor;
+}
 std::int64_t launches() {
   return kernels_run;
 }
@@ -253,7 +262,8 @@ cudaError_t cudaPeekAtLastError() {
   return last_error;
 }
 cudaError_t cudaGetDeviceCount(int* count) {
-  *count = devices;
+  *count = driver < built_for ? 0 : devices;
+  if (driver < built_for) return fail(cudaErrorInsufficientDriver);
   return devices > 0 ? cudaSuccess : fail(cudaErrorNoDevice);
 }
 cudaError_t cudaSetDevice(int device) {
@@ -272,10 +282,10 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int dev
       *value = 4;
       break;
     case cudaDevAttrComputeCapabilityMajor:
-      *value = 9;
+      *value = compute_capability[0];
       break;
     case cudaDevAttrComputeCapabilityMinor:
-      *value = 0;
+      *value = compute_capability[1];
       break;
     case cudaDevAttrMaxSharedMemoryPerBlockOptin:
       *value = 227 * 1024;
@@ -293,11 +303,11 @@ cudaError_t cudaDeviceSynchronize() {
   return cudaSuccess;
 }
 cudaError_t cudaDriverGetVersion(int* version) {
-  *version = 13000;
+  *version = driver;
   return cudaSuccess;
 }
 cudaError_t cudaRuntimeGetVersion(int* version) {
-  *version = 13000;
+  *version = built_for;
   return cudaSuccess;
 }
 
@@ -337,6 +347,9 @@ cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
 }
 cudaError_t cudaDeviceGetDefaultMemPool(cudaMemPool_t* pool, int) {
   *pool = &the_pool;
+  return cudaSuccess;
+}
+cudaError_t cudaMemPoolTrimTo(cudaMemPool_t, std::size_t) {
   return cudaSuccess;
 }
 cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t, cudaMemPoolAttr, void*) {
