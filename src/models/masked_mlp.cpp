@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "core/memory.h"
 #include "emshap/core/error.h"
 #include "emshap/ops/density.h"
 #include "emshap/ops/elementwise.h"
@@ -96,7 +97,9 @@ void MaskedMlp::Impl::initialise(const MaskedMlpOptions& o, ParameterStore& stor
   if (V == 0) return;
   frequencies = to_device(Tensor::from(layout.frequencies, {V}), dtype);
   values = to_device(Tensor::from(layout.values, {V}), dtype);
-  offsets = Tensor::from(std::vector<std::int32_t>(offset.begin(), offset.end()), {F + 1});
+  offsets = Tensor({F + 1}, DType::i32, device);
+  const std::vector<std::int32_t> begins(offset.begin(), offset.end());
+  copy_bytes(offsets.view().data(), device, begins.data(), Device{}, (F + 1) * size_of(DType::i32));
 }
 
 void MaskedMlp::Impl::encode(Context& ctx, ConstTensorView x, ConstTensorView code, ConstTensorView mask,

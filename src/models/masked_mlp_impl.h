@@ -2,6 +2,7 @@
 // The masked MLP's network and what it keeps beside the parameters.
 #include <optional>
 
+#include "core/staging.h"
 #include "emshap/models/masked_mlp.h"
 
 namespace emshap {
@@ -31,6 +32,7 @@ struct MaskedMlp::Impl {
   Linear mixture;
   std::optional<Linear> category;
   std::vector<Member> members;
+  Staging staging;  ///< of batches, for training on a GPU
 
   Impl(const MaskedMlpOptions& o, ParameterStore& store);
   void initialise(const MaskedMlpOptions& o, ParameterStore& store, DType dtype, Device device);

@@ -6,6 +6,7 @@
 #include "emshap/ops/gaussian_base.h"
 #include "emshap/ops/masked_input.h"
 #include "emshap/ops/reduction.h"
+#include "layers/send.h"
 #include "models/masked_mlp_impl.h"
 #include "models/proposal_args.h"
 
@@ -81,10 +82,17 @@ void MaskedMlp::train(Context& ctx, const ShardPlan& plan, const ProposalBatch& 
   Impl& net = *impl_;
   Impl::Member& m = net.members.at(static_cast<std::size_t>(ctx.team().rank()));
   net.size_member(m, B, dtype(), device());
+  ConstTensorView x = batch.rows.x, observed = batch.observed, code = net.code_rows(batch.rows, 0, B);
+  if (on_gpu(ctx)) {
+    net.staging.begin(ctx);
+    x = staged(net.staging, x);
+    observed = staged(net.staging, observed);
+    if (net.V > 0) code = staged(net.staging, code);
+    net.staging.send(ctx);
+  }
   const double share = plan.total_rows > 0 ? 1.0 / static_cast<double>(plan.total_rows) : 0;
-  ops::random_masks(ctx, key, plan.row_begin, sizes, share, batch.observed, m.mask, m.weight);
-  ops::copy(ctx, batch.rows.x, m.x);
-  const ConstTensorView code = net.code_rows(batch.rows, 0, B);
+  ops::random_masks(ctx, key, plan.row_begin, sizes, share, observed, m.mask, m.weight);
+  ops::copy(ctx, x, m.x);
   net.forward(ctx, m, code);
   net.losses(ctx, m, code);
   ops::sum(ctx, m.value, loss);
