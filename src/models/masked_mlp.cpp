@@ -82,10 +82,10 @@ void MaskedMlp::Impl::initialise(const MaskedMlpOptions& o, ParameterStore& stor
   if (category) start_small(*category, bias);
 
   const auto to_device = [&](const Tensor& host, DType type) {
-    Tensor t(host.shape(), type, device);
-    Context ctx(device);
-    ops::copy(ctx, host, t);
-    ctx.synchronize();
+    Tensor rounded(host.shape(), type), t(host.shape(), type, device);
+    Context here;
+    ops::copy(here, host, rounded);
+    copy_bytes(t.view().data(), device, rounded.view().data(), Device{}, t.elements() * size_of(type));
     return t;
   };
   mean = to_device(Tensor::from(o.base.mean, {F}), DType::f64);
