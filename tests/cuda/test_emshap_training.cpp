@@ -28,13 +28,13 @@ bool gpu_there() {
 
 const Device gpu{DeviceKind::cuda, 0};
 
-struct Step {
+struct OneStep {
   double loss = 0;
   std::vector<double> gradient;
 };
 
-Step train(SetGruOptions o, Device device, const SetGruRows& rows, const std::vector<double>& sizes,
-           int times = 1) {
+OneStep train(SetGruOptions o, Device device, const SetGruRows& rows, const std::vector<double>& sizes,
+              int times = 1) {
   SetGru model(o, DType::f32, device);
   for (std::size_t i = 0; i < model.store().parameters().size(); ++i) {
     const ParameterId id{static_cast<int>(i)};
@@ -53,7 +53,7 @@ Step train(SetGruOptions o, Device device, const SetGruRows& rows, const std::ve
   pool.main().synchronize();
   Tensor here({1}, DType::f32);
   copy_bytes(here.view().data(), Device{}, loss.view().data(), device, sizeof(float));
-  Step step{here.ptr<float>()[0], {}};
+  OneStep step{here.ptr<float>()[0], {}};
   Tensor gradient({model.store().flat_size()}, DType::f32);
   copy_bytes(gradient.view().data(), Device{}, model.store().flat_gradients().data(), device,
              gradient.elements() * size_of(DType::f32));
@@ -61,7 +61,7 @@ Step train(SetGruOptions o, Device device, const SetGruRows& rows, const std::ve
   return step;
 }
 
-void check_same(const Step& mine, const Step& cpu) {
+void check_same(const OneStep& mine, const OneStep& cpu) {
   CHECK(std::abs(mine.loss - cpu.loss) <= 1e-5 * std::abs(cpu.loss));
   double largest = 0, worst = 0;
   for (const double g : cpu.gradient) largest = std::max(largest, std::abs(g));
@@ -141,10 +141,10 @@ TEST_CASE("set-GRU on a GPU: loss and gradient of the CPU, in one tile or severa
       for (const std::int64_t B : {1, 33}) {
         SetGruOptions o = set_gru_options(categories);
         const SetGruRows rows = set_gru_rows(o.layout, B, DType::f32, missing);
-        const Step cpu = train(o, Device{}, rows, sizes);
+        const OneStep cpu = train(o, Device{}, rows, sizes);
         CAPTURE(B);
         CAPTURE(missing);
-        const Step mine = train(o, gpu, rows, sizes);
+        const OneStep mine = train(o, gpu, rows, sizes);
         check_same(mine, cpu);
         CHECK(train(o, gpu, rows, sizes, 3).gradient == mine.gradient);
         o.gpu_tile_rows = 10;
@@ -177,7 +177,7 @@ TEST_CASE("set-GRU on a GPU: the rows that pass together need about a gigabyte")
 TEST_CASE("emshap on a GPU: 20 steps of both stages follow the CPU's") {
   if (!gpu_there()) return;
   for (const bool rich : {false, true}) {
-    const std::string csv = sample(120, rich);
+    const std::string csv = sample(70, rich);
     EmshapOptions o;
     check_history(train_all(csv, o, gpu), train_all(csv, o, Device{}));
   }
@@ -188,7 +188,7 @@ TEST_CASE("emshap on a GPU: the absolute form and other losses") {
   EmshapOptions o;
   o.energy.form = EnergyForm::absolute;
   o.energy_loss = EnergyLoss::importance;
-  const std::string csv = sample(100, true);
+  const std::string csv = sample(60, true);
   check_history(train_all(csv, o, gpu), train_all(csv, o, Device{}));
 }
 
