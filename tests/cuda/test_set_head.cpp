@@ -92,8 +92,8 @@ void check_head(std::int64_t P, std::int64_t H, std::int64_t O, States states) {
 }  // namespace
 
 TEST_CASE("the set-GRU's head on every device equals the CPU in double") {
-  for (const std::int64_t P : {0, 1, 2, 31, 33, 127, 128, 129})
-    for (const std::int64_t H : {1, 31, 33, 64}) check_head(P, H, 5, States::apart);
+  for (const std::int64_t P : {0, 1, 2, 33, 129})
+    for (const std::int64_t H : {1, 33, 64}) check_head(P, H, 5, States::apart);
   for (const std::int64_t O : {1, 15, 32, 40}) check_head(33, 16, O, States::apart);
 }
 
