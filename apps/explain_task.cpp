@@ -243,8 +243,6 @@ void explain(const ExplainTask& o, Session& session) {
   if (o.resume && o.overwrite) throw ConfigError("--resume and --overwrite exclude each other");
   if (!o.players.groups.empty() && o.players.group_lags)
     throw ConfigError("--groups and --group-lags exclude each other");
-  if (session.device().kind != DeviceKind::cpu && session.common().device != "auto")
-    throw DeviceError("rows are explained on the CPU; use --device cpu");
   if (o.resume && o.models.run.empty() && o.models.model.empty() &&
       !fs::exists(fs::path(o.out) / explain_config_file))
     throw ConfigError(fmt::format("{} holds nothing to resume: it has no {}", o.out, explain_config_file));
@@ -256,7 +254,8 @@ void explain(const ExplainTask& o, Session& session) {
   const bool needs_training = o.values.method != "emshap" || !o.compare.empty();
   const Tensor train = needs_training ? training_rows(models, !o.models.background.empty(), session.sink())
                                       : Tensor({0, data.raw.cols()});
-  const MethodValues method(o.values.method, models, train, o.values.drawn, session.sink());
+  const std::unique_ptr<EmshapModel> on_device = model_on_device(o.values.method, models, session);
+  const MethodValues method(o.values.method, models, train, o.values.drawn, session.sink(), on_device.get());
   const ValueFunction& values = method.values();
   Explainer explainer(values, *models.f, players_of(o, models, values), models.background,
                       explain_options(o, session.seed()), pool);

@@ -51,8 +51,25 @@ std::vector<std::int64_t> clusters(const ExplainRows& data, const std::vector<st
 
 }  // namespace
 
+std::unique_ptr<EmshapModel> model_on_device(const std::string& method, const ExplainModels& models,
+                                             Session& session) {
+  const Device device = session.device();
+  if (device.kind == DeviceKind::cpu) return nullptr;
+  const bool chosen = session.common().device != "auto";
+  const std::string cpu_alone =
+      method != "emshap" || !models.density ? fmt::format("the method {} runs on the CPU", method)
+      : models.density->proposal != "gru"
+          ? fmt::format("draws of the proposal {} are made on the CPU", models.density->proposal)
+          : "";
+  if (cpu_alone.empty()) return copy_to_device(*models.density->model, device);
+  if (chosen) throw DeviceError(cpu_alone + "; use --device cpu");
+  session.sink().log(LogLevel::info, cpu_alone);
+  return nullptr;
+}
+
 MethodValues::MethodValues(const std::string& method, const ExplainModels& models, ConstTensorView train,
-                           const DrawnValueOptions& options, ProgressSink& sink) {
+                           const DrawnValueOptions& options, ProgressSink& sink,
+                           const EmshapModel* on_device) {
   if (models.density) {
     space_ = &models.density->space;
     density_ = models.density->model.get();
@@ -60,7 +77,7 @@ MethodValues::MethodValues(const std::string& method, const ExplainModels& model
   if (method == "emshap") {
     if (!models.density)
       throw ConfigError("the method emshap needs --emshap FILE, or a --run with such a model");
-    own_ = drawn_values("emshap", *space_, *density_, *models.f, options);
+    own_ = drawn_values("emshap", *space_, *density_, *models.f, options, on_device);
     return;
   }
   BaselineOptions baseline;

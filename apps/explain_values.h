@@ -10,6 +10,7 @@
 #include "emshap/explain/baseline_values.h"
 #include "emshap/explain/comparison.h"
 #include "emshap/explain/explainer.h"
+#include "emshap/models/emshap_model.h"
 #include "explain_models.h"
 #include "explain_rows.h"
 
@@ -21,12 +22,17 @@ struct ValueChoice {
   DrawnValueOptions drawn;
 };
 
+/// The density model on the GPU that --device chose; null on the CPU, and with --device auto where the GPU
+/// has no part in it. Throws DeviceError where --device cuda asks for what only the CPU does.
+std::unique_ptr<EmshapModel> model_on_device(const std::string& method, const ExplainModels& models,
+                                             Session& session);
+
 /// A value function with what it refers to but the models.
 class MethodValues {
  public:
-  /// `models` must outlive it. `train`: the rows that baselines are fitted on.
+  /// `models` must outlive it, and so must `on_device`. `train`: the rows that baselines are fitted on.
   MethodValues(const std::string& method, const ExplainModels& models, ConstTensorView train,
-               const DrawnValueOptions& options, ProgressSink& sink);
+               const DrawnValueOptions& options, ProgressSink& sink, const EmshapModel* on_device = nullptr);
   const ValueFunction& values() const { return own_ ? *own_ : *baseline_.values; }
   /// The density of a Gaussian baseline, or the EmSHAP model's; null where there is none.
   const FeatureSpace* space() const { return space_; }

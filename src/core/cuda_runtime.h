@@ -6,6 +6,10 @@
 
 #include "emshap/core/error.h"
 
+#ifndef EMSHAP_WITH_CUDA
+#error "this file is for those that emshap_knows_cuda() lists in src/CMakeLists.txt"
+#endif
+
 namespace emshap::cuda_runtime {
 
 inline constexpr const char* not_built =

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "core/cuda_runtime.h"
+#include "emshap/core/context.h"
 #include "emshap/core/error.h"
 #include "emshap/core/tensor.h"
 
@@ -49,6 +50,16 @@ void* allocate_pinned(std::int64_t bytes, Device device) {
 void free_pinned(void* data, Device device) noexcept {
   if (device.kind == DeviceKind::cpu) return free_bytes(data, device);
   if (data != nullptr) cuda_runtime::free_pinned(data);
+}
+
+void read_bytes(Context& ctx, void* to, const void* from, std::int64_t bytes) {
+  if (bytes <= 0) return;
+  if (ctx.device().kind == DeviceKind::cpu) {
+    std::memcpy(to, from, static_cast<std::size_t>(bytes));
+    return;
+  }
+  cuda_runtime::copy_async(to, from, bytes, ctx.stream());
+  ctx.synchronize();
 }
 
 void copy_bytes(void* to, Device to_device, const void* from, Device from_device, std::int64_t bytes) {

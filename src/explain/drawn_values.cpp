@@ -15,6 +15,7 @@
 #include "emshap/core/error.h"
 #include "emshap/data/steps.h"
 #include "emshap/ops/elementwise.h"
+#include "explain/device_draws.h"
 #include "explain/draw_plan.h"
 #include "math/philox.h"
 
@@ -22,11 +23,13 @@ namespace emshap {
 namespace {
 
 constexpr std::int64_t completions_at_once = 4096;  // of a block: they stay in the L2 cache
+constexpr std::int64_t device_completions_at_once = std::int64_t{1} << 16;  // some for each thread of a GPU
 
 /// What a thread keeps from block to block and from call to call.
 struct Lane {
   explicit Lane(Backend backend) : ctx(backend) {}
   Context ctx;
+  std::unique_ptr<DeviceDraws> device;  // where a GPU draws
   WeightedDraws drawn;
   Tensor x, mask, target, code;     // (pairs, F)
   Tensor noise, narrow;             // independent noise of the pairs' draws
@@ -44,10 +47,11 @@ struct Points {
 class DrawnValues final : public ValueFunction {
  public:
   DrawnValues(std::string name, const FeatureSpace& space, const EmshapModel& model, const Predictor& f,
-              const DrawnValueOptions& options)
+              const DrawnValueOptions& options, const EmshapModel* on_device)
       : name_(std::move(name)),
         space_(space),
         model_(model),
+        on_device_(on_device),
         f_(f),
         options_(options),
         weighted_(model.energy_used()),
@@ -90,7 +94,7 @@ class DrawnValues final : public ValueFunction {
   bool shared_noise() const override { return options_.noise == ValueNoise::sobol; }
   std::int64_t evaluations() const override { return plan_.draws; }
   std::int64_t scratch_bytes() const override {
-    const std::int64_t rows = std::max(completions_at_once, plan_.draws);
+    const std::int64_t rows = std::max(at_once(), plan_.draws);
     const std::int64_t width = 4 * F + 2 * D + 8 * model_.proposal().context_width() + 64;
     return std::max<std::int64_t>(1, std::thread::hardware_concurrency()) * rows * width *
            static_cast<std::int64_t>(sizeof(double));
@@ -106,7 +110,7 @@ class DrawnValues final : public ValueFunction {
     out.shared_noise = shared_noise();
     const Points points = to_points(rows);
     std::atomic<std::int64_t> clamped{0}, drawn{0};
-    for_blocks(pool, B * C, std::max<std::int64_t>(1, completions_at_once / K),
+    for_blocks(pool, B * C, std::max<std::int64_t>(1, at_once() / K),
                [&](Context& ctx, std::int64_t begin, std::int64_t count) {
                  if (stop != nullptr && stop->stop_requested())
                    throw Interrupted(name_ + ": stopped between two blocks of coalitions");
@@ -122,6 +126,10 @@ class DrawnValues final : public ValueFunction {
   }
 
  private:
+  std::int64_t at_once() const {
+    return on_device_ != nullptr ? device_completions_at_once : completions_at_once;
+  }
+
   /// Pairs of a block that are worked off together.
   enum class Kind : std::uint8_t { known, complete, lacking };
 
@@ -278,12 +286,17 @@ class DrawnValues final : public ValueFunction {
     lane.f.resize(static_cast<std::size_t>(n * K));
     lane.w.resize(static_cast<std::size_t>(n * K));
     for (const DrawPlan::Part& part : plan_.parts) {
-      model_.draw(lane.ctx,
-                  {.rows = {lane.x, lane.code},
-                   .mask = lane.mask,
-                   .target = lacking ? lane.target.view() : ConstTensorView(),
-                   .numbers = {}},
-                  {.draws = part.draws, .uniforms = uniforms(job, part), .order = part.order}, lane.drawn);
+      const ModelQuery query{.rows = {lane.x, lane.code},
+                             .mask = lane.mask,
+                             .target = lacking ? lane.target.view() : ConstTensorView(),
+                             .numbers = {}};
+      const GivenNoise noise{.draws = part.draws, .uniforms = uniforms(job, part), .order = part.order};
+      if (on_device_ != nullptr && !lacking) {
+        if (lane.device == nullptr) lane.device = std::make_unique<DeviceDraws>(*on_device_);
+        lane.device->draw(query, noise, lane.drawn);
+      } else {
+        model_.draw(lane.ctx, query, noise, lane.drawn);
+      }
       complete<T>(job, part.draws);
       f_.predict_groups(lane.ctx, lane.completion, part.draws, lane.same, lane.y);
       const T* w = lane.drawn.weights.ptr<T>();
@@ -417,6 +430,7 @@ class DrawnValues final : public ValueFunction {
   std::string name_;
   const FeatureSpace& space_;
   const EmshapModel& model_;
+  const EmshapModel* const on_device_;  // null: the CPU draws
   const Predictor& f_;
   const DrawnValueOptions options_;
   const bool weighted_;
@@ -434,8 +448,8 @@ class DrawnValues final : public ValueFunction {
 
 std::unique_ptr<ValueFunction> drawn_values(std::string name, const FeatureSpace& space,
                                             const EmshapModel& model, const Predictor& f,
-                                            const DrawnValueOptions& options) {
-  return std::make_unique<DrawnValues>(std::move(name), space, model, f, options);
+                                            const DrawnValueOptions& options, const EmshapModel* on_device) {
+  return std::make_unique<DrawnValues>(std::move(name), space, model, f, options, on_device);
 }
 
 }  // namespace emshap

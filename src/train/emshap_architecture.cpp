@@ -202,6 +202,19 @@ std::unique_ptr<EmshapModel> make_emshap_model(const std::string& architecture, 
   return a.make_model(a.make_proposal(a.proposals.front().kind, dtype, device));
 }
 
+std::unique_ptr<EmshapModel> copy_to_device(const EmshapModel& model, Device device) {
+  const auto* from = dynamic_cast<const SetGru*>(&model.proposal());
+  if (from == nullptr)
+    throw DeviceError(
+        fmt::format("only the set-GRU draws on {}, the model's proposal is another; use --device cpu",
+                    to_string(device)));
+  auto copy = make_emshap_model(emshap_architecture(model, ""), from->dtype(), device);
+  dynamic_cast<TrainableProposal&>(copy->proposal()).store().copy_from(from->store());
+  copy->energy()->store().copy_from(model.energy()->store());
+  copy->use_energy(model.energy_used());
+  return copy;
+}
+
 std::string architecture_space_hash(const std::string& architecture) {
   return EmshapArchitecture::parse(architecture).space_hash;
 }

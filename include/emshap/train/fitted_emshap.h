@@ -63,6 +63,8 @@ EMSHAP_API std::string emshap_architecture(const EmshapModel& model, const std::
 /// The model described, with initial weights. Throws IoError for a text that is damaged or of another model.
 EMSHAP_API std::unique_ptr<EmshapModel> make_emshap_model(const std::string& architecture,
                                                           DType dtype = DType::f32, Device device = {});
+/// The same model with the same weights on a GPU, f32; for set-GRU proposals. Throws DeviceError for others.
+EMSHAP_API std::unique_ptr<EmshapModel> copy_to_device(const EmshapModel& model, Device device);
 /// The hash of the feature space that the model was made for. Throws IoError.
 EMSHAP_API std::string architecture_space_hash(const std::string& architecture);
 
