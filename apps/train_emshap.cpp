@@ -214,7 +214,6 @@ void train_emshap_model(EmshapSettings& v, DataSettings data, const CleaningSett
   v.options.seed = session.seed();
   RunDirectory::check(folder, EmshapFiles::model, mode);
   const Device device = session.device();
-  check_emshap_device(v.options, device);  // before a run is replaced
   v.options.host_threads = session.threads();
 
   const fs::path split = existing_split(folder, PowerFiles::model, mode);

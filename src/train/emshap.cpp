@@ -250,17 +250,9 @@ std::string chosen_in(const std::filesystem::path& file) {
 
 }  // namespace
 
-void check_emshap_device(const EmshapOptions& options, Device device) {
-  if (device.kind != DeviceKind::cpu && options.proposal != ProposalChoice::gru)
-    throw DeviceError(fmt::format(
-        "the masked MLP is trained on the CPU only, and proposal is {}; use --device cpu or --proposal gru",
-        to_string(options.proposal)));
-}
-
 EmshapResult train_emshap(const EmshapJob& job, TeamPool& pool, RunDirectory* run, bool resume,
                           const std::string& config_toml, ProgressSink& sink, const StopToken* stop) {
   const EmshapOptions& o = job.options;
-  check_emshap_device(o, pool.device());
   // The last steps need these: not after hours of training.
   if (o.energy_draws < 1 || o.gate_draws < 1)
     throw ConfigError(fmt::format(

@@ -105,10 +105,6 @@ EMSHAP_API EmshapJob prepare_emshap(Source& source, const EmshapOptions& options
                                     const std::filesystem::path& split_file = {},
                                     const std::filesystem::path& fitted_cleaning = {});
 
-/// Throws DeviceError when what the options ask for cannot be trained on this device: the masked MLP on a
-/// GPU.
-EMSHAP_API void check_emshap_device(const EmshapOptions& options, Device device);
-
 /// Trains both stages on the pool's device; the model returned lies in host memory. With `run`, writes the
 /// files of EmshapFiles but ONNX, log and plots and lists them in the manifest, whose model entry keeps the
 /// status "training" until finish_emshap. With `resume`, continues from the run's checkpoint; throws IoError
