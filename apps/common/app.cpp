@@ -82,6 +82,8 @@ Device Session::device() {
   const Device device = parse_device(common().device);
   if (common().device == "auto" && device.kind == DeviceKind::cpu)
     sink().log(LogLevel::info, fmt::format("device auto: running on the CPU; {}", why_not_cuda()));
+  if (device.kind == DeviceKind::cuda && cuda_tf32())
+    sink().log(LogLevel::warning, "EMSHAP_TF32=1: products round their factors to TF32, results will differ");
   return device;
 }
 

@@ -175,6 +175,7 @@ int run_gpu_benchmarks(int argc, char** argv) {
                                 on_processor() ? "the processor: no figure means anything" : "the GPU");
     benchmark::AddCustomContext("copy_gbs", std::to_string(c.copy_gbs));
     benchmark::AddCustomContext("sgemm_gflops", std::to_string(c.sgemm_gflops));
+    benchmark::AddCustomContext("tf32", cuda_tf32() ? "on" : "off");
     benchmark::AddCustomContext("launch_us", std::to_string(c.launch_us));
     benchmark::RunSpecifiedBenchmarks();
   } catch (const std::exception& e) {
