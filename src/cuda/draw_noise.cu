@@ -54,7 +54,6 @@ struct DrawNoiseBlock {
 
 }  // namespace
 
-/// `numbers` and `directions` are host memory.
 template <>
 void fill_draw_noise<float>(Context& ctx, const RandomKey& key, const std::int64_t* numbers,
                             std::int64_t first_draw, std::int64_t draws, const std::uint32_t* directions,

@@ -68,7 +68,6 @@ struct MaskedInput {
 
 }  // namespace
 
-/// `sizes` is host memory.
 template <>
 void random_masks<float>(Context& ctx, const RandomKey& key, std::int64_t first_row, const double* sizes,
                          double scale, Mat<const float> observed, Mat<float> mask, Mat<float> weight) {

@@ -1,5 +1,6 @@
 // Backend of masked_input.h; included once per backend by ops/backends.h.
 namespace emshap::EMSHAP_BACKEND {
+/// `sizes` is host memory on every device, and the caller's again when the call returns.
 template <class T>
 void random_masks(Context& ctx, const RandomKey& key, std::int64_t first_row, const double* sizes,
                   double scale, Mat<const T> observed, Mat<T> mask, Mat<T> weight);
