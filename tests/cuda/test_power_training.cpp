@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include "core/step_graph.h"
 #include "emshap/core/error.h"
 #include "emshap/core/random.h"
 #include "report/child_process.h"
@@ -151,6 +152,35 @@ TEST_CASE("power: a step takes no memory and waits for nothing after the second"
 #if EMSHAP_CUDA_ON_HOST
     CHECK(host_cuda::host_waits() == waits);
 #endif
+  }
+}
+
+TEST_CASE("power: a step can be captured and gives the bits of a plain one") {
+  for (const Backend backend : backends()) {
+    if (!on_gpu(backend)) continue;
+    std::vector<double> gradients[2];
+    for (const bool captured : {false, true}) {
+      Run run(backend, options(30));
+      StepGraph graph(captured);
+      Tensor terms({1}, DType::f32, device_of(backend));
+      run.task.prepare(1, 64);
+      std::vector<std::int64_t> order(640);
+      for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<std::int64_t>(i * 7 % 640);
+      for (std::int64_t step = 0; step < 10; ++step)
+        run.pool->run(64, [&](Context& ctx, const ShardPlan& plan) {
+          graph.run(ctx, 64, [&] {
+            const StepInfo info{.seed = 1, .step = step, .rows = {order.data() + 64 * step, std::size_t{64}}};
+            run.task.step(ctx, plan, info, terms);  // gradients add up
+          });
+        });
+      run.pool->main().synchronize();
+      CHECK(graph.replays() == (captured ? 8 : 0));
+      CHECK(graph.instances() == (captured ? 1 : 0));
+      CHECK(graph.broken() == 0);
+      gradients[captured ? 1 : 0] = to_doubles(run.network.store().flat_gradients());
+    }
+    CHECK(max_abs(gradients[0]) > 0);
+    check_same_bits("gradients", gradients[1], gradients[0]);
   }
 }
 
