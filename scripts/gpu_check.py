@@ -268,6 +268,8 @@ class Check:
                 item = not_run(program.name, "out of time")
             elif code == 4:
                 item = not_run(program.name, "there is no CUDA device")
+            elif code < 0:
+                item = failed(program.name, f"ended by signal {-code}; see logs/{program.name}.log")
             elif code != 0 or not out.exists():
                 item = failed(program.name, f"exit code {code}: {text.strip()[-200:]}")
             else:
