@@ -41,7 +41,7 @@ PowerRows rows_of(std::int64_t count, std::uint64_t seed) {
 
 struct Run {
   explicit Run(Backend backend, const StageOptions& stage, std::int64_t count = 640, Loss loss = Loss::mse,
-               bool batch_norm = false)
+               bool batch_norm = true)
       : pool(make_pool(1, backend)),
         network(
             {.features = features, .hidden = {24, 12}, .batch_norm = batch_norm, .dropout = .1, .seed = 5},
