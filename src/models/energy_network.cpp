@@ -8,6 +8,7 @@
 #include "emshap/data/graph_writer.h"
 #include "emshap/layers/activation.h"
 #include "emshap/ops/elementwise.h"
+#include "emshap/ops/energy_infer.h"
 #include "emshap/ops/linear.h"
 #include "layers/scratch.h"
 
@@ -136,8 +137,43 @@ void EnergyNetwork::finish(Context& ctx, TensorView raw, TensorView energy) cons
   ops::affine(ctx, raw, options_.bound, 0, out);
 }
 
+/// Conditions that share a call of the fused op.
+constexpr std::int64_t fused_conditions = 65536;
+
+void EnergyNetwork::infer_fused(Context& ctx, ConstTensorView x, ConstTensorView mask,
+                                ConstTensorView context, TensorView energy) const {
+  const std::int64_t F = options_.features, C = options_.context, B = mask.rows();
+  const std::int64_t R = group_size(x, mask, context, energy.elements());
+  const TensorView all = energy.reshaped({x.rows()});
+  std::vector<ops::EnergyLayer> layers;
+  for (const MlpBlock& l : layers_)
+    layers.push_back({store_->value(l.linear().weight()), store_->value(l.linear().bias())});
+  ops::EnergyWeights w;
+  w.completion = store_->value(completion_.weight());
+  w.layers = layers;
+  w.depth = options_.depth;
+  w.output = store_->value(output_.weight());
+  w.output_bias = store_->value(output_.bias());
+  w.activation = options_.activation;
+  w.bound = options_.form == EnergyForm::residual ? options_.bound : 0;
+  const Workspace::Scope scope(ctx.workspace());
+  const std::int64_t most = std::min(fused_conditions, B);
+  const TensorView condition = scratch(ctx, {most, F + C}, x.dtype());
+  const TensorView shared = scratch(ctx, {most, options_.hidden}, x.dtype());
+  for (std::int64_t b = 0; b < B; b += most) {
+    const std::int64_t n = std::min(most, B - b);
+    ops::copy(ctx, mask.rows(b, n), condition.rows(0, n).columns(0, F));
+    ops::copy(ctx, context.rows(b, n), condition.rows(0, n).columns(F, C));
+    condition_.infer(ctx, condition.rows(0, n), shared.rows(0, n));
+    ops::energy_infer(ctx, w, x.rows(b * R, n * R), shared.rows(0, n),
+                      all.columns(b * R, n * R).reshaped({n * R}));
+  }
+}
+
 void EnergyNetwork::infer(Context& ctx, ConstTensorView x, ConstTensorView mask, ConstTensorView context,
                           TensorView energy) const {
+  if (ops::fused_energy(ctx) && static_cast<std::int64_t>(layers_.size()) <= ops::energy_most_layers)
+    return infer_fused(ctx, x, mask, context, energy);
   const std::int64_t F = options_.features, H = options_.hidden, C = options_.context;
   const std::int64_t R = group_size(x, mask, context, energy.elements());
   const TensorView all = energy.reshaped({x.rows()});

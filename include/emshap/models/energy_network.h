@@ -73,6 +73,8 @@ class EMSHAP_API EnergyNetwork {
  private:
   void first_layer(Context& ctx, ConstTensorView x, ConstTensorView shared, std::int64_t group, TensorView z,
                    TensorView h) const;
+  void infer_fused(Context& ctx, ConstTensorView x, ConstTensorView mask, ConstTensorView context,
+                   TensorView energy) const;
   void finish(Context& ctx, TensorView raw, TensorView energy) const;
   EnergyNetworkOptions options_;
   std::unique_ptr<ParameterStore> store_;

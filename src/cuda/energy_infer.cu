@@ -1,0 +1,132 @@
+#include "cuda/tile_product.cuh"
+#include "emshap/core/error.h"
+#include "math/activation.h"
+#include "math/energy_shape.h"
+#include "ops/energy_infer_backend.h"
+
+// A block takes a tile of completions through all layers: only x, a row of `shared` per condition and the
+// energies pass through global memory, weights come from the L2 cache once a tile. Bound by products: at 128
+// units 8 multiplications for each number that a tile of 64 reads from L2 per draw, 32 for three loads of
+// four numbers from shared memory.
+//
+// A launch of its own, not the end of the sampler's kernel: with 128 units and four layers the weights (256
+// KiB) do not fit beside those of the GRU, a tile would wait for both, and x (4 F bytes a draw) comes from
+// L2.
+namespace emshap::cuda {
+namespace {
+
+constexpr int chunk_rows = math::energy_chunk_rows, chunk_cols = math::energy_chunk_cols,
+              half = chunk_cols / 2;
+
+struct EnergyLaunch {
+  EnergyStack stack;
+  math::EnergyTile tile;
+  Mat<const float> x, shared;
+  std::int64_t completions;  ///< R
+  float* energy;
+};
+
+/// store(column, group, sums of its four draws) for all columns of in W; begins with a barrier.
+template <class Store>
+__device__ void tile_layer(const math::EnergyTile& tile, const float* in, const Mat<const float>& w,
+                           float* chunk, const Store& store) {
+  const int item = static_cast<int>(threadIdx.x), threads = static_cast<int>(blockDim.x), S = tile.stride;
+  const int u = item % (half / 4) * 4, g = item / (half / 4);
+  const bool works = g < tile.draws / 4;
+  const int depth = static_cast<int>(w.rows), cols = static_cast<int>(w.cols);
+  for (int c0 = 0; c0 < cols; c0 += chunk_cols) {
+    float sum[2][4][4] = {};
+    for (int k0 = 0; k0 < depth; k0 += chunk_rows) {
+      const int rows = depth - k0 < chunk_rows ? depth - k0 : chunk_rows;
+      __syncthreads();
+      for (int i = item; i < rows * chunk_cols; i += threads) {
+        const int k = i / chunk_cols, c = i % chunk_cols;
+        chunk[i] = c0 + c < cols ? w.data[(k0 + k) * w.stride + c0 + c] : 0.f;
+      }
+      __syncthreads();
+      if (works) add_tile_product<2>(in + k0 * S + 4 * g, S, chunk + u, chunk_cols, half, rows, sum);
+    }
+    if (!works) continue;
+    for (int p = 0; p < 2; ++p)
+      for (int j = 0; j < 4; ++j) {
+        const int column = c0 + p * half + u + j;
+        if (column < cols) store(column, g, Quad{{sum[p][0][j], sum[p][1][j], sum[p][2][j], sum[p][3][j]}});
+      }
+  }
+}
+
+template <Activation A>
+__global__ void __launch_bounds__(math::energy_threads) energy_infer_kernel(EnergyLaunch l) {
+  float* memory = shared_memory<float>();
+  float *stream = memory + l.tile.buffers[0], *u = memory + l.tile.buffers[1],
+        *next = memory + l.tile.buffers[2];
+  float* chunk = memory + l.tile.chunk;
+  const int D = l.tile.draws, S = l.tile.stride, F = static_cast<int>(l.x.cols);
+  const int units = static_cast<int>(l.shared.cols), me = static_cast<int>(threadIdx.x),
+            threads = static_cast<int>(blockDim.x);
+  const std::int64_t first = static_cast<std::int64_t>(blockIdx.x) * D;
+  for (int i = me; i < D * F; i += threads) {
+    const int d = i / F, t = i % F;
+    u[t * S + d] = first + d < l.x.rows ? l.x.data[(first + d) * l.x.stride + t] : 0.f;
+  }
+  tile_layer(l.tile, u, l.stack.completion, chunk, [&](int column, int g, Quad sum) {
+    for (int i = 0; i < 4; ++i) {
+      const std::int64_t n = first + 4 * g + i;
+      const float of_row = n < l.x.rows ? l.shared.data[n / l.completions * l.shared.stride + column] : 0.f;
+      sum.at[i] = math::activate<A>(sum.at[i] + of_row);
+    }
+    store_quad(stream + column * S + 4 * g, sum);
+  });
+  for (int layer = 0; layer < l.stack.layers; ++layer) {
+    const bool begins = layer % l.stack.depth == 0, ends = (layer + 1) % l.stack.depth == 0;
+    const float* bias = l.stack.layer[layer].bias;
+    float* in = begins ? stream : u;
+    // The last layer of a block adds to the stream, in place where nobody reads that any more.
+    float* out = !ends || begins ? next : stream;
+    tile_layer(l.tile, in, l.stack.layer[layer].weight, chunk, [&](int column, int g, Quad sum) {
+      const Quad before = load_quad(stream + column * S + 4 * g);
+      for (int i = 0; i < 4; ++i) {
+        const float y = math::activate<A>(sum.at[i] + bias[column]);
+        sum.at[i] = ends ? before.at[i] + y : y;
+      }
+      store_quad(out + column * S + 4 * g, sum);
+    });
+    if (out == stream) continue;
+    float* spare = ends ? stream : u;
+    if (ends)
+      stream = next;
+    else
+      u = next;
+    next = spare;
+  }
+  __syncthreads();
+  for (int d = me; d < D; d += threads) {
+    if (first + d >= l.x.rows) continue;
+    float raw = 0.f;
+    for (int k = 0; k < units; ++k)
+      raw = math::mul_add(stream[k * S + d], l.stack.output.data[k * l.stack.output.stride], raw);
+    raw += l.stack.output_bias[0];
+    l.energy[first + d] =
+        l.stack.bound > 0 ? l.stack.bound * math::activate<Activation::tanh>(raw / l.stack.bound) : raw;
+  }
+}
+
+}  // namespace
+
+void energy_infer(Context& ctx, const EnergyStack& stack, Activation activation, Mat<const float> x,
+                  Mat<const float> shared, float* energy) {
+  int limit = 0;
+  EMSHAP_CUDA_CHECK(
+      cudaDeviceGetAttribute(&limit, cudaDevAttrMaxSharedMemoryPerBlockOptin, ctx.device().index));
+  const math::EnergyTile tile = math::energy_tile(x.cols, shared.cols, x.rows, limit);
+  if (tile.draws == 0)
+    throw ConfigError(
+        "the energy network is too wide for the GPU: four completions do not fit into the shared "
+        "memory of a block; use --device cpu");
+  const Grid grid{math::ceil_div(x.rows, tile.draws), math::energy_threads, tile.bytes};
+  const EnergyLaunch l{stack, tile, x, shared, x.rows / shared.rows, energy};
+  math::with_activation(
+      activation, [&](auto choice) { launch(ctx, "energy_infer", energy_infer_kernel<choice()>, grid, l); });
+}
+
+}  // namespace emshap::cuda
