@@ -130,6 +130,8 @@ SetGru::SetGru(const SetGruOptions& options, DType dtype, Device device)
   }
 
   impl_->offsets = options.layout.offsets();
+  impl_->offset_table = moved(
+      Tensor::from(std::vector<std::int32_t>(impl_->offsets.begin(), impl_->offsets.end()), {F + 1}), device);
   impl_->mean = moved(Tensor::from(options.base.mean, {F}), device);
   impl_->covariance = moved(Tensor::from(options.base.covariance, {F, F}), device);
   impl_->values = moved(rounded(options.layout.values, dtype), device);

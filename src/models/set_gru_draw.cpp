@@ -8,6 +8,7 @@
 #include "emshap/ops/elementwise.h"
 #include "models/proposal_args.h"
 #include "models/set_gru_chain.h"
+#include "models/set_gru_fused.h"
 #include "models/set_gru_walk.h"
 
 namespace emshap {
@@ -196,6 +197,9 @@ void SetGru::draw(Context& ctx, const FeatureRows& rows, ConstTensorView mask, s
   if (B * draws > 0 && ((noise.rows() != B * draws && noise.rows() != draws) || noise.cols() != F))
     throw ShapeError(fmt::format("{}: noise has shape {}, expected {} or {}", what, noise.shape().str(),
                                  Shape{B * draws, F}.str(), Shape{draws, F}.str()));
+  if (ops::fused_set_gru(ctx))
+    return fused_draw(ctx, *this, *impl_, rows, mask, draws, noise, mode, out, target,
+                      given == nullptr ? std::span<const std::int64_t>() : order);
   if (dtype() == DType::f32)
     draw_on<float>(ctx, *this, store_, *impl_, {rows, mask}, draws, noise, mode, target, given, out);
   else

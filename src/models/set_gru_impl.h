@@ -17,6 +17,7 @@ struct SetGru::Impl {
   std::vector<std::int64_t> offsets;  ///< (F + 1), of the categories
   Tensor mean, covariance;            ///< f64: (F), (F, F)
   Tensor values, frequencies;         ///< (V), of the store's type
+  Tensor offset_table;                ///< (F + 1) i32: the offsets where ops read them
   Workspace host;                     ///< for training on a GPU: what is drawn on the host,
   Staging staging;                    ///< and what of it is sent
 

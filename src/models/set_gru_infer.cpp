@@ -2,8 +2,12 @@
 // each step the rows concerned are gathered, so that whatever the masks are, no work is done for others.
 #include <algorithm>
 
+#include <fmt/format.h>
+
+#include "emshap/core/error.h"
 #include "emshap/ops/density.h"
 #include "emshap/ops/elementwise.h"
+#include "models/set_gru_fused.h"
 #include "models/set_gru_walk.h"
 
 namespace emshap {
@@ -103,6 +107,32 @@ void sequential_on(Context& ctx, const SetGruOptions& o, const ParameterStore& s
   }
 }
 
+template <class T>
+void log_density_on(Context& ctx, const SetGru& model, const SetGru::Impl& impl, const Rows<T>& in,
+                    ConstTensorView target, TensorView out) {
+  const std::int64_t B = in.rows.x.rows(), F = model.layout().features();
+  Conditionals q;
+  model.sequential(ctx, in.rows, in.mask, target, q);
+  if (B == 0) return;
+  const Workspace::Scope scope(ctx.workspace());
+  const TensorView x = scratch(ctx, {B, F}, model.dtype()), value = scratch(ctx, {B * F}, model.dtype());
+  ops::copy(ctx, in.rows.x, x);
+  ops::mixture_log_density(ctx, q.mixture.view().reshaped({B * F, 3 * model.components()}),
+                           x.reshaped({B * F}), value);
+  for (std::int64_t b = 0; b < B; ++b) {
+    double sum = 0;
+    for (std::int64_t t = 0; t < F; ++t) {
+      if (in.is_known(b, t) || !known(static_cast<double>(target.ptr<T>()[b * target.row_stride() + t])))
+        continue;
+      const bool categorical = model.layout().categorical(t);
+      const std::int64_t place = categorical ? impl.offsets[static_cast<std::size_t>(t)] + in.code(b, t) : 0;
+      sum += static_cast<double>(categorical ? q.categorical.ptr<T>()[b * q.categorical.cols() + place]
+                                             : value.ptr<T>()[b * F + t]);
+    }
+    out.ptr<T>()[b] = static_cast<T>(sum);
+  }
+}
+
 }  // namespace
 
 void SetGru::conditionals(Context& ctx, const FeatureRows& rows, ConstTensorView mask,
@@ -110,6 +140,7 @@ void SetGru::conditionals(Context& ctx, const FeatureRows& rows, ConstTensorView
   constexpr const char* what = "set-GRU, conditionals";
   check_rows(what, options_.layout, rows, dtype());
   check_mask(what, "mask", rows, mask);
+  if (ops::fused_set_gru(ctx)) return fused_conditionals(ctx, *this, *impl_, rows, mask, out);
   if (dtype() == DType::f32)
     conditionals_on<float>(ctx, options_, store_, *impl_, {rows, mask}, out);
   else
@@ -122,10 +153,27 @@ void SetGru::sequential(Context& ctx, const FeatureRows& rows, ConstTensorView m
   check_rows(what, options_.layout, rows, dtype());
   check_mask(what, "mask", rows, mask);
   check_mask(what, "target", rows, target);
+  if (ops::fused_set_gru(ctx)) return fused_sequential(ctx, *this, *impl_, rows, mask, target, out);
   if (dtype() == DType::f32)
     sequential_on<float>(ctx, options_, store_, *impl_, {rows, mask}, target, out);
   else
     sequential_on<double>(ctx, options_, store_, *impl_, {rows, mask}, target, out);
+}
+
+void SetGru::log_density(Context& ctx, const FeatureRows& rows, ConstTensorView mask, ConstTensorView target,
+                         TensorView out) const {
+  constexpr const char* what = "set-GRU, log_density";
+  check_rows(what, options_.layout, rows, dtype());
+  check_mask(what, "mask", rows, mask);
+  check_mask(what, "target", rows, target);
+  if (out.rows() != 1 || out.cols() != rows.x.rows() || out.dtype() != dtype())
+    throw ShapeError(fmt::format("{}: out has shape {} of {}, expected ({}) of {}", what, out.shape().str(),
+                                 to_string(out.dtype()), rows.x.rows(), to_string(dtype())));
+  if (ops::fused_set_gru(ctx)) return fused_log_density(ctx, *this, *impl_, rows, mask, target, out);
+  if (dtype() == DType::f32)
+    log_density_on<float>(ctx, *this, *impl_, {rows, mask}, target, out);
+  else
+    log_density_on<double>(ctx, *this, *impl_, {rows, mask}, target, out);
 }
 
 }  // namespace emshap

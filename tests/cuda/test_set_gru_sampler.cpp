@@ -199,6 +199,56 @@ TEST_CASE("the score is the sum of the log densities of sequential, and distribu
     }
 }
 
+TEST_CASE("a SetGru on the GPU gives what one on the CPU gives") {
+  for (const Backend backend : gpus()) {
+    Setup s(backend, {0, 3, 0, 0, 2, 0}, 19, 12);
+    const std::int64_t B = 19, K = 6, F = s.F();
+    SetGru there(s.model.options(), DType::f32, s.ctx->device());
+    there.store().copy_from(s.model.store());
+    const ConstTensorView mask = s.memory.copy(s.mask), target = s.memory.copy(s.target);
+    const FeatureRows rows{s.memory.copy(s.rows.x), s.memory.copy(s.rows.code)};
+    Context cpu;
+    Conditionals ref, got;
+    s.model.conditionals(cpu, s.rows.rows(), s.mask, ref);
+    there.conditionals(*s.ctx, rows, mask, got);
+    check_close("conditionals", got.mixture, ref.mixture, {1e-4, 1e-4});
+    check_close("conditionals, categories", got.categorical, ref.categorical, {1e-4, 1e-4});
+    check_close("context", got.context, ref.context, {2e-5, 2e-5});
+    s.model.sequential(cpu, s.rows.rows(), s.mask, s.target, ref);
+    there.sequential(*s.ctx, rows, mask, target, got);
+    check_close("sequential", got.mixture, ref.mixture, {1e-4, 1e-4});
+    check_close("sequential, categories", got.categorical, ref.categorical, {1e-4, 1e-4});
+    Tensor expected({B});
+    s.model.log_density(cpu, s.rows.rows(), s.mask, s.target, expected);
+    std::vector<double> sums(static_cast<std::size_t>(B), 0);
+    const auto wanted = to_doubles(s.target), x = to_doubles(s.rows.x);
+    for (std::int64_t i = 0; i < B * F; ++i)
+      if (wanted[static_cast<std::size_t>(i)] > 0)
+        sums[static_cast<std::size_t>(i / F)] += log_density(
+            s.model, ref, i / F, i % F, x[static_cast<std::size_t>(i)], s.rows.code.ptr<std::int32_t>()[i]);
+    check_close("log density on the CPU", to_doubles(expected), sums, {1e-4, 1e-4});
+    const TensorView log_q = s.memory.make({B});
+    there.log_density(*s.ctx, rows, mask, target, log_q);
+    check_close("log density", log_q, expected, {1e-3, 1e-4});
+
+    const Tensor noise = uniform_noise(B * K, F, DType::f32);
+    const std::vector<std::int64_t> order{5, 0, 3, 4, 1, 2};
+    for (const DrawMode mode : {DrawMode::autoregressive, DrawMode::one_shot})
+      for (const bool ordered : {false, true}) {
+        const std::span<const std::int64_t> given =
+            ordered ? std::span<const std::int64_t>(order) : std::span<const std::int64_t>();
+        Draws a, b;
+        s.model.draw(cpu, s.rows.rows(), s.mask, K, noise, mode, a, s.target, given);
+        there.draw(*s.ctx, rows, mask, K, s.memory.copy(noise), mode, b, target, given);
+        check_draws("draws", to_doubles(b.x), to_doubles(a.x));
+        const auto codes = integers_of(b.code);
+        CHECK(std::equal(codes.begin(), codes.end(), a.code.ptr<std::int32_t>()));
+        check_close("log q", b.log_q, a.log_q, {2e-3, 1e-3});
+        check_close("context", b.context, a.context, {2e-5, 2e-5});
+      }
+  }
+}
+
 TEST_CASE("noise made in the kernel has the bits of fill_draw_noise") {
   for (const Backend backend : gpus()) {
     Setup s(backend, {0, 0, 3, 0, 0}, 9, 6);

@@ -56,6 +56,12 @@ class EMSHAP_API SetGru : public TrainableProposal {
             ConstTensorView noise, DrawMode mode, Draws& out, ConstTensorView target = {},
             std::span<const std::int64_t> order = {}) const override;
 
+  /// out (B) = log q(x_U | x_S), U the features where `target` (B, F) is 1: the sum of sequential's log
+  /// densities at the rows' own values (density of numeric, mass of categorical features), in ascending
+  /// order.
+  void log_density(Context& ctx, const FeatureRows& rows, ConstTensorView mask, ConstTensorView target,
+                   TensorView out) const;
+
   ParameterStore& store() override { return store_; }
   const ParameterStore& store() const override { return store_; }
   void prepare(int members, std::int64_t rows) override;
