@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "emshap/models/set_gru.h"
 #include "emshap/ops/elementwise.h"
 #include "layers/send.h"
 
@@ -107,6 +108,40 @@ void Completions::complete(Context& ctx, const FeatureRows& rows, ConstTensorVie
                   numbers.subspan(static_cast<std::size_t>(at), static_cast<std::size_t>(n)), key, out,
                   first + at);
   }
+}
+
+void Completions::complete_there(Context& ctx, Staging& staging, const FeatureRows& rows,
+                                 ConstTensorView observed, std::span<const std::int64_t> numbers,
+                                 const RandomKey& key, Candidates& here, Candidates& there) {
+  const std::int64_t n = rows.x.rows(), features = rows.x.cols(), width = 1 + draws_;
+  find_target(observed, here.mask, here.unknown.ptr<float>());
+  shown_.ensure({n, features}, DType::f32);
+  const float *x = rows.x.ptr<float>(), *seen = observed.ptr<float>();
+  for (std::int64_t i = 0; i < n * features; ++i) shown_.ptr<float>()[i] = seen[i] == 0 ? 0.F : x[i];
+  staging.begin(ctx);
+  FeatureRows sent{.x = staged(staging, shown_), .code = {}};
+  if (proposal_.layout().total_categories() > 0) sent.code = staged(staging, rows.code);
+  const ConstTensorView mask = staged(staging, here.mask), target = staged(staging, target_);
+  staging.send(ctx);
+
+  noise_there_.ensure({n * draws_, features}, DType::f32, ctx.device());
+  fill_draw_noise(ctx, DrawNoise::independent, key, numbers, 0, draws_, noise_there_);
+  drawn_.log_q_wanted = absolute_;
+  proposal_.draw(ctx, sent, mask, draws_, noise_there_, DrawMode::autoregressive, drawn_, target);
+  there.x.ensure({n * width, features}, DType::f32, ctx.device());
+  there.mask.ensure({n, features}, DType::f32, ctx.device());
+  there.context.ensure({n, proposal_.context_width()}, DType::f32, ctx.device());
+  const TensorView all = there.x.view().reshaped({n, width * features});
+  ops::copy(ctx, sent.x, all.columns(0, features));
+  ops::copy(ctx, drawn_.x.view().reshaped({n, draws_ * features}), all.columns(features, draws_ * features));
+  ops::copy(ctx, mask, there.mask);
+  ops::copy(ctx, drawn_.context, there.context);
+  if (!absolute_) return;
+  there.log_q.ensure({n, width}, DType::f32, ctx.device());
+  own_log_q_.ensure({n}, DType::f32, ctx.device());
+  dynamic_cast<const SetGru&>(proposal_).log_density(ctx, sent, mask, target, own_log_q_);
+  ops::copy(ctx, own_log_q_.view().reshaped({n, 1}), there.log_q.view().columns(0, 1));
+  ops::copy(ctx, drawn_.log_q.view().reshaped({n, draws_}), there.log_q.view().columns(1, draws_));
 }
 
 }  // namespace emshap

@@ -21,7 +21,7 @@ struct Candidates {
   void send(Context& ctx, Staging& staging, Candidates& there) const;
 };
 
-/// One member's means to complete rows. All in host memory.
+/// One member's means to complete rows. All in host memory, but for what complete_there makes.
 class Completions {
  public:
   Completions(const Proposal& proposal, std::int64_t draws, bool absolute);
@@ -31,6 +31,11 @@ class Completions {
   void complete(Context& ctx, const FeatureRows& rows, ConstTensorView observed,
                 std::span<const std::int64_t> numbers, const RandomKey& key, Candidates& out,
                 std::int64_t first);
+  /// The same by a set-GRU on a GPU, all rows at once: `there` lies on the GPU, and only the masks and the
+  /// numbers of unknown entries in `here`.
+  void complete_there(Context& ctx, Staging& staging, const FeatureRows& rows, ConstTensorView observed,
+                      std::span<const std::int64_t> numbers, const RandomKey& key, Candidates& here,
+                      Candidates& there);
 
  private:
   void complete_tile(Context& ctx, const FeatureRows& rows, ConstTensorView observed,
@@ -44,6 +49,8 @@ class Completions {
   std::int64_t draws_;
   bool absolute_;
   Tensor noise_, target_;  ///< of a tile
+  Tensor shown_;           ///< rows with missing entries 0
+  Tensor noise_there_, own_log_q_;
   std::vector<double> log_q_;
   Conditionals conditionals_;
   Draws drawn_;

@@ -284,7 +284,7 @@ EmshapResult train_emshap(const EmshapJob& job, TeamPool& pool, RunDirectory* ru
   }
 
   EmshapResult result;
-  std::unique_ptr<EmshapModel> on_gpu;  // a proposal on the CPU, its energy network on the GPU
+  std::unique_ptr<EmshapModel> on_gpu;  // a set-GRU, or the copy of a masked MLP; the energy network
   std::unique_ptr<EnergyTask> energy;
   Trainer trainer(pool, o.seed, sink, stop);
   const StageOptions first = resolved(o.training, raw.rows(), default_steps(raw.rows()), o.validations, 3e-3);
@@ -303,7 +303,9 @@ EmshapResult train_emshap(const EmshapJob& job, TeamPool& pool, RunDirectory* ru
     Candidate& c = candidates[chosen];
     if (gpu) {
       c.here();
-      on_gpu = architecture.make_model(std::move(c.owned_copy), pool.device());
+      // The masked MLP draws on the CPU only.
+      on_gpu = architecture.make_model(c.kind == "gru" ? std::move(c.owned) : std::move(c.owned_copy),
+                                       pool.device());
     } else {
       result.fitted.model = architecture.make_model(std::move(c.owned));
     }

@@ -127,9 +127,14 @@ void EnergyTask::step(Context& ctx, const ShardPlan& plan, const StepInfo& info,
   m.batch.fill(space_, raw_, info.rows, key(RandomPurpose::dequantise));
   m.completions->ensure(m.candidates, rows);
   draw_masks(key(RandomPurpose::masking), info.rows, m.batch.observed(), m.candidates.mask);
-  m.completions->complete(local(ctx, m), m.batch.rows(), m.batch.observed(), info.rows,
-                          key(RandomPurpose::proposal), m.candidates, 0);
-  if (gpu) m.candidates.send(ctx, m.staging, m.there);
+  if (completed_there()) {
+    m.completions->complete_there(ctx, m.staging, m.batch.rows(), m.batch.observed(), info.rows,
+                                  key(RandomPurpose::proposal), m.candidates, m.there);
+  } else {
+    m.completions->complete(local(ctx, m), m.batch.rows(), m.batch.observed(), info.rows,
+                            key(RandomPurpose::proposal), m.candidates, 0);
+    if (gpu) m.candidates.send(ctx, m.staging, m.there);
+  }
   const Candidates& c = gpu ? m.there : m.candidates;
   EnergyNetwork& energy = *model_.energy();
   m.energy.ensure({rows * (1 + draws_)}, DType::f32, ctx.device());
@@ -188,10 +193,15 @@ void EnergyTask::validate_there(TeamPool& pool, std::span<double> terms) {
       m.completions->ensure(here, rows);
       std::memcpy(here.mask.ptr<float>(), held_out_.mask.ptr<float>(),
                   static_cast<std::size_t>(here.mask.elements()) * sizeof(float));
-      m.completions->complete(local(ctx, m), held_out_.rows.view(0, rows), held_out_.rows.observed,
-                              held_out_.numbers,
-                              emshap_key(seed_, RandomPurpose::proposal, EmshapStream::held_out), here, 0);
-      here.send(ctx, m.staging, validation_);
+      const RandomKey key = emshap_key(seed_, RandomPurpose::proposal, EmshapStream::held_out);
+      const FeatureRows all = held_out_.rows.view(0, rows);
+      if (completed_there()) {
+        m.completions->complete_there(ctx, m.staging, all, held_out_.rows.observed, held_out_.numbers, key,
+                                      here, validation_);
+      } else {
+        m.completions->complete(local(ctx, m), all, held_out_.rows.observed, held_out_.numbers, key, here, 0);
+        here.send(ctx, m.staging, validation_);
+      }
     }
     m.energy.ensure({rows * (1 + draws_)}, DType::f32, ctx.device());
     model_.energy()->infer(ctx, validation_.x, validation_.mask, validation_.context, m.energy);

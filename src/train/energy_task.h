@@ -12,9 +12,9 @@ namespace emshap {
 
 class EMSHAP_API EnergyTask final : public TrainingTask {
  public:
-  /// The model has an energy network, which may lie on a GPU. Its proposal is on the CPU, where rows are
-  /// completed; `proposal_name` is what a resumed run and a reader of the checkpoint
-  /// must know. All references outlive the task.
+  /// The model has an energy network, which may lie on a GPU. Rows are completed where the
+  /// proposal lies, on a GPU by a set-GRU only; `proposal_name` is what a resumed run and a reader of the
+  /// checkpoint must know. All references outlive the task.
   EnergyTask(EmshapModel& model, std::string proposal_name, const FeatureSpace& space, const Tensor& raw,
              const HeldOutPairs& held_out, EnergyLoss loss, std::int64_t draws, std::uint64_t seed);
 
@@ -43,6 +43,7 @@ class EMSHAP_API EnergyTask final : public TrainingTask {
     std::unique_ptr<Context> local;  ///< the proposal works alone, tile by tile
   };
   bool on_gpu() const { return model_.energy()->store().device().kind == DeviceKind::cuda; }
+  bool completed_there() const { return model_.proposal().device().kind == DeviceKind::cuda; }
   Context& local(Context& ctx, Member& m) const;
   /// Collective: the terms of the whole batch, and m.dscores, from m.energy and candidates [first, first +
   /// count).
