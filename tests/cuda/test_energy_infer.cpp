@@ -42,7 +42,7 @@ void check_network(Backend backend, const EnergyNetworkOptions& o, std::int64_t 
 
 }  // namespace
 
-TEST_CASE("energies on the GPU are those of the layers") {
+TEST_CASE("small: energies on the GPU are those of the layers") {
   for (const Backend backend : backends()) {
     if (backend != Backend::cuda) continue;
     EnergyNetworkOptions o{.features = 5, .context = 6, .hidden = 13};

@@ -104,7 +104,7 @@ void check_draw(Setup& s, std::int64_t K, bool shared, bool all, std::span<const
 
 }  // namespace
 
-TEST_CASE("sequences: known ascending, then the wanted ones in their order") {
+TEST_CASE("small: sequences, known ascending, then the wanted ones in their order") {
   for (const Backend backend : gpus())
     for (const std::int64_t F : {std::int64_t{6}, std::int64_t{700}}) {  // 700: an order in two launches
       const auto ctx = make_context(backend);
@@ -146,7 +146,7 @@ TEST_CASE("sequences: known ascending, then the wanted ones in their order") {
     }
 }
 
-TEST_CASE("draws are those of the CPU for the same uniform numbers") {
+TEST_CASE("small: draws are those of the CPU for the same uniform numbers") {
   for (const Backend backend : gpus()) {
     for (const std::int64_t hidden : {5, 64}) {
       Setup mixed(backend, {0, 3, 0, 0, 2, 0}, 7, hidden);
@@ -164,7 +164,7 @@ TEST_CASE("draws are those of the CPU for the same uniform numbers") {
   }
 }
 
-TEST_CASE("the score is the sum of the log densities of sequential, and distributions are the CPU's") {
+TEST_CASE("small: the score is the sum of the log densities of sequential, and distributions are the CPU's") {
   for (const Backend backend : gpus())
     for (const std::int64_t hidden : {5, 64}) {
       Setup s(backend, {0, 3, 0, 0, 2, 0}, 37, hidden);
@@ -249,7 +249,7 @@ TEST_CASE("a SetGru on the GPU gives what one on the CPU gives") {
   }
 }
 
-TEST_CASE("noise made in the kernel has the bits of fill_draw_noise") {
+TEST_CASE("small: noise made in the kernel has the bits of fill_draw_noise") {
   for (const Backend backend : gpus()) {
     Setup s(backend, {0, 0, 3, 0, 0}, 9, 6);
     const std::int64_t B = 9, K = 7, F = s.F();
