@@ -10,8 +10,10 @@
 
 #include "emshap/core/error.h"
 #include "emshap/models/set_gru.h"
+#include "emshap/train/fitted_emshap.h"
 #include "report/density_fixture.h"
 #include "support/compare.h"
+#include "support/devices.h"
 
 using namespace emshap;
 using namespace emshap::test;
@@ -198,6 +200,39 @@ TEST_SUITE("drawn values") {
               for (std::int64_t i = 0; i < n * k; ++i) same(part, i / k, i % k, all, b + i / k, c + i % k);
             }
         }
+  }
+
+  TEST_CASE("a copy of the model on a GPU gives the CPU's values") {
+    Mixed m;
+    const Tensor masks = all_masks(5);
+    Tensor rows({6, 5});
+    std::copy_n(m.raw.ptr<float>() + 40 * 5, rows.elements(), rows.ptr<float>());  // one lacks a value
+    const std::int64_t n = rows.rows() * masks.rows();
+    for (const Backend backend : backends()) {
+      if (backend != Backend::cuda) continue;
+      for (const bool energy : {false, true})
+        for (const ValueNoise noise : {ValueNoise::sobol, ValueNoise::independent}) {
+          CAPTURE(energy);
+          m.model.use_energy(energy);
+          const auto copy = copy_to_device(m.model, device_of(backend));
+          const DrawnValueOptions options{.draws = 64, .replicates = 4, .noise = noise, .seed = 9};
+          const auto here = drawn_values("emshap", m.space, m.model, m.f, options);
+          const auto there = drawn_values("emshap", m.space, m.model, m.f, options, copy.get());
+          CoalitionValues expected, got, again;
+          TeamPool one(1), two(2);
+          here->evaluate(one, {rows, {}}, masks, expected);
+          there->evaluate(one, {rows, {}}, masks, got);
+          there->evaluate(two, {rows, {}}, masks, again);
+          std::int64_t apart = 0;  // a draw at the border of two components may fall into the other
+          for (std::int64_t i = 0; i < n; ++i) {
+            const double v = got.value.ptr<double>()[i], w = expected.value.ptr<double>()[i];
+            CHECK(v == again.value.ptr<double>()[i]);
+            CHECK(std::abs(v - w) < .2);
+            apart += std::abs(v - w) > 1e-3 ? 1 : 0;
+          }
+          CHECK(apart <= n / 50);
+        }
+    }
   }
 
   TEST_CASE("known raw values and dropped columns reach the predictor as they are, draws lie on the grid") {
