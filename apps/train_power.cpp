@@ -102,9 +102,11 @@ void export_onnx(const PowerJob& job, const PowerResult& result, const DataSetti
   io::add_cleaning(job.cleaning, info.more);
   const auto& rows = job.split.test.empty() ? job.training : job.split.test;
   const std::span<const std::int64_t> some(rows.data(), std::min<std::size_t>(rows.size(), 1000));
-  const double worst =
-      io::export_power_predictor(file, job.scaler, *result.model.network, info,
-                                 io::rows_beyond(job.cleaning, raw_features(job.table, some)));
+  // The exported graph is compared on the CPU, wherever the network was trained.
+  PowerPredictor network(result.model.network->options());
+  network.store().copy_from(result.model.network->store());
+  const double worst = io::export_power_predictor(
+      file, job.scaler, network, info, io::rows_beyond(job.cleaning, raw_features(job.table, some)));
   sink.log(LogLevel::info, fmt::format("{}: written and verified on {} rows, largest deviation {:.1e}",
                                        file.string(), some.size(), worst));
 }
