@@ -140,27 +140,32 @@ ModelQuery HeldOutPairs::query(std::int64_t begin, std::int64_t n) const {
                                                                     static_cast<std::size_t>(n))};
 }
 
-void add_log_q(Context& ctx, const Proposal& proposal, const Conditionals& conditionals,
-               const FeatureRows& rows, ConstTensorView target, std::span<double> sums) {
-  const FeatureLayout& layout = proposal.layout();
+void sum_log_q(const FeatureLayout& layout, const float* density, const float* log_p, const FeatureRows& rows,
+               const float* target, std::span<double> sums) {
   const std::int64_t n = rows.x.rows(), features = layout.features(), categories = layout.total_categories();
-  const Workspace::Scope scope(ctx.workspace());
-  auto* value = ctx.workspace().take<float>(n * features);
-  ops::mixture_log_density(ctx,
-                           conditionals.mixture.view().reshaped({n * features, 3 * proposal.components()}),
-                           rows.x, TensorView(value, {n, features}, DType::f32));
-  const float* wanted = target.ptr<float>();
   const auto* code = rows.code.elements() == 0 ? nullptr : rows.code.ptr<std::int32_t>();
   for (std::int64_t t = 0, offset = 0; t < features; ++t) {
     const bool categorical = layout.categorical(t);
     for (std::int64_t row = 0; row < n; ++row) {
       const std::int64_t i = row * features + t;
-      if (wanted[i] == 0) continue;
+      if (target[i] == 0) continue;
       sums[static_cast<std::size_t>(row)] +=
-          categorical ? conditionals.categorical.ptr<float>()[row * categories + offset + code[i]] : value[i];
+          categorical ? log_p[row * categories + offset + code[i]] : density[i];
     }
     offset += layout.categories[static_cast<std::size_t>(t)];
   }
+}
+
+void add_log_q(Context& ctx, const Proposal& proposal, const Conditionals& conditionals,
+               const FeatureRows& rows, ConstTensorView target, std::span<double> sums) {
+  const std::int64_t n = rows.x.rows(), features = proposal.layout().features();
+  const Workspace::Scope scope(ctx.workspace());
+  auto* density = ctx.workspace().take<float>(n * features);
+  ops::mixture_log_density(ctx,
+                           conditionals.mixture.view().reshaped({n * features, 3 * proposal.components()}),
+                           rows.x, TensorView(density, {n, features}, DType::f32));
+  sum_log_q(proposal.layout(), density, conditionals.categorical.ptr<float>(), rows, target.ptr<float>(),
+            sums);
 }
 
 double held_out_loss(const Proposal& proposal, const HeldOutPairs& pairs, TeamPool& pool,

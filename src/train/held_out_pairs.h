@@ -31,6 +31,10 @@ struct HeldOutPairs {
   ModelQuery query(std::int64_t begin, std::int64_t count) const;
 };
 
+/// Adds to sums (n) what `density` (n, F) and `log_p` (n, V) hold for the entries where `target` (n, F) is 1;
+/// all in host memory, without gaps.
+void sum_log_q(const FeatureLayout& layout, const float* density, const float* log_p, const FeatureRows& rows,
+               const float* target, std::span<double> sums);
 /// Adds to sums (n) the log q of each row's entries where `target` (n, F) is 1, from `conditionals` or
 /// `sequential`. float32 on the CPU.
 void add_log_q(Context& ctx, const Proposal& proposal, const Conditionals& conditionals,

@@ -48,6 +48,10 @@ void ProposalTask::step(Context& ctx, const ShardPlan& plan, const StepInfo& inf
 }
 
 void ProposalTask::validate(TeamPool& pool, std::span<double> terms) {
+  if (copy_ == nullptr && pool.device().kind != DeviceKind::cpu) {
+    terms[0] = there_.loss(proposal_, held_out_, pool.main());
+    return;
+  }
   if (copy_ == nullptr) {
     terms[0] = held_out_loss(proposal_, held_out_, pool, contexts_);
     return;

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "train/held_out_on_device.h"
 #include "train/held_out_pairs.h"
 
 namespace emshap {
@@ -27,8 +28,8 @@ class EMSHAP_API ProposalTask final : public TrainingTask {
   /// `raw` (R, inputs) float32; all references outlive the task.
   ProposalTask(TrainableProposal& proposal, const FeatureSpace& space, const Tensor& raw,
                const HeldOutPairs& held_out, const MaskingOptions& masking, EmshapStream stream);
-  /// For a proposal on a GPU: `copy` of it on the CPU takes its weights before each validation and scores the
-  /// held-out pairs on `pool`.
+  /// For a masked MLP on a GPU: `copy` of it on the CPU takes its weights before each validation and scores
+  /// the held-out pairs on `pool`. A set-GRU scores them where it lies.
   void validate_by(TrainableProposal& copy, TeamPool& pool) {
     copy_ = &copy;
     copy_pool_ = &pool;
@@ -56,6 +57,7 @@ class EMSHAP_API ProposalTask final : public TrainingTask {
   std::vector<double> sizes_;  ///< of every step; empty where they follow a schedule
   EmshapStream stream_;
   std::vector<Member> members_;
+  HeldOutOnDevice there_;
   TrainableProposal* copy_ = nullptr;
   TeamPool* copy_pool_ = nullptr;
   std::vector<std::unique_ptr<Context>> contexts_;  ///< for validation
