@@ -85,6 +85,7 @@ int main(int argc, char** argv) {
     const std::filesystem::path saved = std::filesystem::path(o.out) / explain_config_file;
     return o.resume && std::filesystem::exists(saved) ? saved.string() : std::string();
   };
+  command.uses_gpu = true;
   command.run = [&](Session& session) {
     o.values.drawn.noise = o.values.noise == "iid" ? ValueNoise::independent : ValueNoise::sobol;
     o.values.drawn.seed = session.seed();

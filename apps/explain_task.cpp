@@ -210,11 +210,11 @@ std::string data_json(const ExplainRows& data) {
 
 /// Runs the comparison, keeps it in `all` and in a file, and returns its table.
 std::string compare(const ExplainTask& o, const Explainer& explainer, const ExplainModels& models,
-                    const Tensor& train, const ExplainRows& data, TeamPool& pool, Session& session,
-                    Explained& all) {
+                    const Tensor& train, const ExplainRows& data, const EmshapModel* on_device,
+                    TeamPool& pool, Session& session, Explained& all) {
   try {
     const ComparedValues compared = compare_value_functions(o.compare, explainer, o.values, models, train,
-                                                            data, o.compare_rows, pool, session);
+                                                            data, o.compare_rows, on_device, pool, session);
     write_file_atomically(fs::path(o.out) / "comparison.json", compared.comparison.json() + "\n");
     all.comparison = compared.comparison;
     return report::comparison_table(compared.comparison, compared.variance);
@@ -260,7 +260,9 @@ void explain(const ExplainTask& o, Session& session) {
   Explainer explainer(values, *models.f, players_of(o, models, values), models.background,
                       explain_options(o, session.seed()), pool);
 
-  const nlohmann::ordered_json settings = settings_json(o, models, values, session.seed());
+  nlohmann::ordered_json settings = settings_json(o, models, values, session.seed());
+  if (on_device != nullptr)
+    settings["device"] = cuda_tf32() ? "cuda, TF32" : "cuda";  // draws differ by flips
   AttributionAbout about;
   about.method = o.values.method;
   about.target = models.target;
@@ -300,7 +302,7 @@ void explain(const ExplainTask& o, Session& session) {
   for (const std::string& warning : about.warnings) session.sink().log(LogLevel::warning, warning);
   std::string comparison;
   if (!o.compare.empty()) {
-    comparison = compare(o, explainer, models, train, data, pool, session, all);
+    comparison = compare(o, explainer, models, train, data, on_device.get(), pool, session, all);
   }
   if (o.report) write_report(all, o.out, o.report_rows, pool, session);
   write_attributions(o.out, run, about, data.columns(), session.sink());

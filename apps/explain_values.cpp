@@ -61,7 +61,10 @@ std::unique_ptr<EmshapModel> model_on_device(const std::string& method, const Ex
       : models.density->proposal != "gru"
           ? fmt::format("draws of the proposal {} are made on the CPU", models.density->proposal)
           : "";
-  if (cpu_alone.empty()) return copy_to_device(*models.density->model, device);
+  if (cpu_alone.empty()) {
+    session.log_device(device);
+    return copy_to_device(*models.density->model, device);
+  }
   if (chosen) throw DeviceError(cpu_alone + "; use --device cpu");
   session.sink().log(LogLevel::info, cpu_alone);
   return nullptr;
@@ -93,7 +96,8 @@ MethodValues::MethodValues(const std::string& method, const ExplainModels& model
 ComparedValues compare_value_functions(const std::vector<std::string>& methods, const Explainer& own,
                                        const ValueChoice& choice, const ExplainModels& models,
                                        ConstTensorView train, const ExplainRows& data,
-                                       std::int64_t rows_limit, TeamPool& pool, Session& session) {
+                                       std::int64_t rows_limit, const EmshapModel* on_device, TeamPool& pool,
+                                       Session& session) {
   std::vector<std::string> names{choice.method};
   for (const std::string& name : methods)
     if (name != choice.method) names.push_back(name);
@@ -110,7 +114,7 @@ ComparedValues compare_value_functions(const std::vector<std::string>& methods, 
   std::vector<ComparedMethod> compared;
   std::vector<double> f;
   for (const std::string& name : names) {
-    const MethodValues method(name, models, train, choice.drawn, session.sink());
+    const MethodValues method(name, models, train, choice.drawn, session.sink(), on_device);
     Explainer explainer(method.values(), *models.f, own.players(), models.background, own.options(), pool);
     explainer.use_coalitions(own.coalitions());
     ComparedMethod& result = compared.emplace_back();

@@ -51,10 +51,11 @@ struct ComparedValues {
 };
 
 /// MSEv of several methods on at most `rows_limit` complete rows (a seeded choice) with the coalitions of the
-/// explainer, whose own method comes first.
+/// explainer, whose own method comes first. `on_device` as in MethodValues.
 ComparedValues compare_value_functions(const std::vector<std::string>& methods, const Explainer& own,
                                        const ValueChoice& choice, const ExplainModels& models,
                                        ConstTensorView train, const ExplainRows& data,
-                                       std::int64_t rows_limit, TeamPool& pool, Session& session);
+                                       std::int64_t rows_limit, const EmshapModel* on_device, TeamPool& pool,
+                                       Session& session);
 
 }  // namespace emshap::app

@@ -104,6 +104,7 @@ void add_train_all(App& app) {
           folder.string()));
     return (folder / config_file).string();
   };
+  c.uses_gpu = true;
   c.run = [values, &c](Session& session) { train_both(*values, c.settings.given("cleaning"), session); };
 }
 

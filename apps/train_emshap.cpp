@@ -234,6 +234,7 @@ void train_emshap_model(EmshapSettings& v, DataSettings data, const CleaningSett
   run.edit(EmshapFiles::model).target = target;
   note_rows(run.edit(EmshapFiles::model), data);
   session.log_to(run.path(EmshapFiles::log));
+  session.log_device(device);
   ProgressSink& sink = session.sink();
 
   TeamPool pool(session.threads(), device);
@@ -270,6 +271,7 @@ void add_train_emshap(App& app) {
   c.default_config = [values] {
     return resumed_config(values->run, values->data, EmshapFiles::model, EmshapFiles::config);
   };
+  c.uses_gpu = true;
   c.run = [values, &c](Session& session) {
     const fs::path folder = run_folder(values->run, values->data);
     const RunMode mode = run_mode(values->run);

@@ -178,6 +178,7 @@ void train_power_model(PowerSettings& v, DataSettings& data, const CleaningSetti
   RunDirectory run = RunDirectory::prepare(folder, PowerFiles::model, mode);
   if (begun) begun(run);
   session.log_to(run.path(PowerFiles::log));
+  session.log_device(device);
   ProgressSink& sink = session.sink();
   if (!data.columns.group.empty() && v.options.split.mode == SplitMode::row)
     sink.log(LogLevel::info,
@@ -221,6 +222,7 @@ void add_train_power(App& app) {
   c.default_config = [values] {
     return resumed_config(values->run, values->data, PowerFiles::model, PowerFiles::config);
   };
+  c.uses_gpu = true;
   c.run = [values, &c](Session& session) {
     const fs::path folder = run_folder(values->run, values->data);
     const RunMode mode = run_mode(values->run);

@@ -164,9 +164,6 @@ class Check:
         for what, package in (("tests", "doctest"), ("benchmarks", "Google Benchmark"), ("JSON files", "nlohmann-json")):
             if re.search(rf"^--   {what} +no", text, re.M):
                 items.append(not_run(what, f"{package} is missing: give it by --packages (scripts/gpu-carry.sh)"))
-        unported = re.search(r"not ported yet +(\S.*)", text)
-        if unported:
-            items.append(not_run("ops without CUDA kernels", unported.group(1)))
         # Two runs, so that tests are there even if a benchmark does not compile or time runs out.
         listing = output_of("ninja", "-C", str(self.build), "-t", "targets", "all")
         for name, wanted in (("tests", ["tests/cuda/all", "test_layers"]), ("benchmarks", ["bench_cuda", "bench_explain_step"])):

@@ -243,17 +243,15 @@ stage_asan() {
 stage_tsan() {
   configure build/tsan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_CXX_FLAGS_RELWITHDEBINFO="-O1 -g1" \
     -DEMSHAP_SANITIZE=thread -DEMSHAP_WITH_CUDA=OFF -DEMSHAP_BUILD_BENCHMARKS=OFF -DEMSHAP_BUILD_APPS=OFF || return 1
-  local folder folders=(core layers train) targets=() rc=0
-  # The ops one by one take a third of this stage; layers and training run them on teams, too.
-  [[ " ${stages[*]} " != *" slow "* ]] || folders+=(ops)
-  for folder in "${folders[@]}"; do targets+=("tests/$folder/all"); done
+  local folder targets=() rc=0
+  for folder in core ops layers train; do targets+=("tests/$folder/all"); done
   targets+=(test_ingest)
   build build-tsan build/tsan "${targets[@]}" || return 1
   # Kernels with many bits of address randomisation break GCC's ThreadSanitizer; run without it where that is allowed.
   if setarch "$(uname -m)" -R true 2> /dev/null; then
     ctest_prefix=(setarch "$(uname -m)" -R)
   fi
-  for folder in "${folders[@]}"; do
+  for folder in core ops layers train; do
     run_ctest "tsan-$folder" "build/tsan/tests/$folder" -LE slow || rc=1
   done
   run_ctest tsan-ingest build/tsan/tests/stream -R '^ingest$' || rc=1

@@ -19,6 +19,11 @@
 namespace emshap::app {
 namespace {
 
+void refuse_gpu(const std::string& device) {
+  if (device == "auto" || parse_device(device).kind == DeviceKind::cpu) return;
+  throw DeviceError("this command has no part for a GPU; use --device cpu");
+}
+
 StopToken stop_token;  // what the signal handler reaches
 
 extern "C" void handle_stop_signal(int) {
@@ -82,9 +87,13 @@ Device Session::device() {
   const Device device = parse_device(common().device);
   if (common().device == "auto" && device.kind == DeviceKind::cpu)
     sink().log(LogLevel::info, fmt::format("device auto: running on the CPU; {}", why_not_cuda()));
-  if (device.kind == DeviceKind::cuda && cuda_tf32())
-    sink().log(LogLevel::warning, "EMSHAP_TF32=1: products round their factors to TF32, results will differ");
   return device;
+}
+void Session::log_device(Device device) {
+  if (device.kind != DeviceKind::cuda) return;
+  sink().log(LogLevel::info, "running on " + to_string(device));
+  if (cuda_tf32())
+    sink().log(LogLevel::warning, "EMSHAP_TF32=1: products round their factors to TF32, results will differ");
 }
 
 App::App(std::string name, std::string description)
@@ -162,6 +171,7 @@ int App::run(int argc, char** argv) {
       if (!common_.log_file.empty()) console->add_file(common_.log_file);
       install_signal_handler();
       RunningSession session(common_, *console, c.settings.toml());
+      if (!c.uses_gpu) refuse_gpu(common_.device);
       c.run(session);
     }
     return 0;

@@ -43,6 +43,9 @@ class Session {
   std::uint64_t seed() const { return common().seed; }
   int threads() const;  ///< at least 1
   Device device();      ///< `auto` without a GPU: one log line and the CPU; throws ConfigError, DeviceError
+  /// Says what work runs on, for log files that were named after device(): a GPU, and TF32 if products round
+  /// to it.
+  void log_device(Device device);
   /// Progress and log lines: a live line on a terminal, plain lines elsewhere; log lines also to the log
   /// files.
   virtual ProgressSink& sink() = 0;
@@ -61,6 +64,7 @@ struct Command {
   std::string examples;  ///< shown after --help
   Settings settings;     ///< of the command; the app adds the common ones
   std::function<void(Session&)> run;
+  bool uses_gpu = false;  ///< without it --device cuda is refused, and auto is the CPU
   /// Optional: a configuration file to read when --config is not given, e.g. that of the run to be resumed;
   /// asked after the command line has been read. Empty for none.
   std::function<std::string()> default_config;

@@ -20,6 +20,10 @@ Context::Context(Backend backend) : backend_(backend) {
 }
 
 Context::~Context() {
+  try {
+    synchronize();  // memory that it gives back must not be in use
+  } catch (...) {   // the device is lost
+  }
   device_state_.reset();
   if (stream_ != nullptr) cuda_runtime::destroy_stream(stream_);
 }

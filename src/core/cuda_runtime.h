@@ -39,7 +39,7 @@ void synchronize_device(int device);
 
 void* create_event(int device);
 void destroy_event(void* event) noexcept;
-/// Marks the work given to the stream so far; in a capture, the place in the graph.
+/// Marks the work given to the stream so far; in a capture, all of its graph, once that is launched.
 void record_event(void* event, void* stream);
 bool event_done(void* event);
 void wait_event(void* event);  ///< the host waits

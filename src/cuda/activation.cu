@@ -20,23 +20,18 @@ struct Activate {
   }
 };
 
-template <Activation A, class T>
-struct BackwardFromInput {
-  Mat<const T> x, dy;
+/// From the activation's input, or from its output where that is enough.
+template <Activation A, bool FromOutput, class T>
+struct Backward {
+  Mat<const T> given, dy;
   Mat<T> dx;
   __device__ void operator()(std::int64_t r, std::int64_t c) const {
-    dx.data[r * dx.stride + c] =
-        math::backward_from_input<A>(x.data[r * x.stride + c], dy.data[r * dy.stride + c]);
-  }
-};
-
-template <Activation A, class T>
-struct BackwardFromOutput {
-  Mat<const T> y, dy;
-  Mat<T> dx;
-  __device__ void operator()(std::int64_t r, std::int64_t c) const {
-    dx.data[r * dx.stride + c] =
-        math::backward_from_output<A>(y.data[r * y.stride + c], dy.data[r * dy.stride + c]);
+    const T value = given.data[r * given.stride + c], upstream = dy.data[r * dy.stride + c];
+    T& to = dx.data[r * dx.stride + c];
+    if constexpr (FromOutput)
+      to = math::backward_from_output<A>(value, upstream);
+    else
+      to = math::backward_from_input<A>(value, upstream);
   }
 };
 
@@ -58,11 +53,11 @@ void activation_backward(Context& ctx, Activation activation, Mat<const T> x, Ma
       if (y.data != nullptr) {
         flatten(y, dy, dx);
         return pointwise(ctx, "activation_backward", dx.rows, dx.cols,
-                         BackwardFromOutput<choice(), T>{y, dy, dx});
+                         Backward<choice(), true, T>{y, dy, dx});
       }
     }
     flatten(x, dy, dx);
-    pointwise(ctx, "activation_backward", dx.rows, dx.cols, BackwardFromInput<choice(), T>{x, dy, dx});
+    pointwise(ctx, "activation_backward", dx.rows, dx.cols, Backward<choice(), false, T>{x, dy, dx});
   });
 }
 

@@ -47,11 +47,14 @@ __device__ void tile_layer(const math::EnergyTile& tile, const float* in, const 
       if (works) add_tile_product<2>(in + k0 * S + 4 * g, S, chunk + u, chunk_cols, half, rows, sum);
     }
     if (!works) continue;
-    for (int p = 0; p < 2; ++p)
+    EMSHAP_UNROLL
+    for (int p = 0; p < 2; ++p) {
+      EMSHAP_UNROLL
       for (int j = 0; j < 4; ++j) {
         const int column = c0 + p * half + u + j;
         if (column < cols) store(column, g, Quad{{sum[p][0][j], sum[p][1][j], sum[p][2][j], sum[p][3][j]}});
       }
+    }
   }
 }
 
@@ -70,6 +73,7 @@ __global__ void __launch_bounds__(math::energy_threads) energy_infer_kernel(Ener
     u[t * S + d] = first + d < l.x.rows ? l.x.data[(first + d) * l.x.stride + t] : 0.f;
   }
   tile_layer(l.tile, u, l.stack.completion, chunk, [&](int column, int g, Quad sum) {
+    EMSHAP_UNROLL
     for (int i = 0; i < 4; ++i) {
       const std::int64_t n = first + 4 * g + i;
       const float of_row = n < l.x.rows ? l.shared.data[n / l.completions * l.shared.stride + column] : 0.f;
@@ -85,6 +89,7 @@ __global__ void __launch_bounds__(math::energy_threads) energy_infer_kernel(Ener
     float* out = !ends || begins ? next : stream;
     tile_layer(l.tile, in, l.stack.layer[layer].weight, chunk, [&](int column, int g, Quad sum) {
       const Quad before = load_quad(stream + column * S + 4 * g);
+      EMSHAP_UNROLL
       for (int i = 0; i < 4; ++i) {
         const float y = math::activate<A>(sum.at[i] + bias[column]);
         sum.at[i] = ends ? before.at[i] + y : y;
@@ -115,12 +120,10 @@ __global__ void __launch_bounds__(math::energy_threads) energy_infer_kernel(Ener
 
 void energy_infer(Context& ctx, const EnergyStack& stack, Activation activation, Mat<const float> x,
                   Mat<const float> shared, float* energy) {
-  int limit = 0;
-  EMSHAP_CUDA_CHECK(
-      cudaDeviceGetAttribute(&limit, cudaDevAttrMaxSharedMemoryPerBlockOptin, ctx.device().index));
-  const math::EnergyTile tile = math::energy_tile(x.cols, shared.cols, x.rows, limit);
+  const math::EnergyTile tile =
+      math::energy_tile(x.cols, shared.cols, x.rows, block_shared_limit(ctx.device().index));
   if (tile.draws == 0)
-    throw ConfigError(
+    throw DeviceError(
         "the energy network is too wide for the GPU: four completions do not fit into the shared "
         "memory of a block; use --device cpu");
   const Grid grid{math::ceil_div(x.rows, tile.draws), math::energy_threads, tile.bytes};

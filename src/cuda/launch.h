@@ -34,6 +34,14 @@ struct Grid {
 /// Shared memory of a block that it may ask for without being told.
 inline constexpr std::int64_t plain_shared_bytes = 48 * 1024;
 
+/// What a block of this device may have when it asks. Throws CudaError.
+inline int block_shared_limit(int device) {
+  int bytes = 0;
+  check(cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device),
+        "reading the shared memory of a block");
+  return bytes;
+}
+
 /// Runs `kernel` on the context's stream. Throws CudaError.
 template <class... Params, class... Args>
 void launch(Context& ctx, const char* name, void (*kernel)(Params...), const Grid& grid,
@@ -41,10 +49,13 @@ void launch(Context& ctx, const char* name, void (*kernel)(Params...), const Gri
   if (grid.blocks == 0 || grid.blocks_y == 0) return;
   check(cudaSetDevice(ctx.device().index), "cudaSetDevice");
   const auto address = reinterpret_cast<const void*>(kernel);
-  if (grid.shared > plain_shared_bytes)
+  if (grid.shared > plain_shared_bytes) {
+    // The limit is the kernel's, not the launch's: other threads and captured steps rely on it, so it is
+    // always the device's. How many blocks run side by side follows from what each launch asks for.
     check(cudaFuncSetAttribute(address, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                               static_cast<int>(grid.shared)),
+                               block_shared_limit(ctx.device().index)),
           name);
+  }
   const auto stream = static_cast<cudaStream_t>(ctx.stream());
   const auto x = static_cast<unsigned>(grid.blocks), y = static_cast<unsigned>(grid.blocks_y),
              threads = static_cast<unsigned>(grid.threads);

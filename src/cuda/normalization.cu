@@ -207,6 +207,19 @@ __device__ GradientSums<T> over_warps(GradientSums<T> mine, const ColumnPlace& a
   return mine;
 }
 
+/// What `loads` rows from `first` on, a row of each warp apart, bring to a column; 0 beyond its end. All are
+/// loaded before any is used.
+template <Activation A, class T>
+__device__ void load_gradients(const Backward<T>& b, const ColumnPlace& at, std::int64_t first, T mean,
+                               T (&dz)[loads], T (&deviation)[loads]) {
+  for (int i = 0; i < loads; ++i) {
+    const std::int64_t r = first + i * warps;
+    const bool inside = r < at.end;
+    dz[i] = inside ? upstream<A>(b, r, at.column) : T(0);
+    deviation[i] = inside ? b.x.data[r * b.x.stride + at.column] - mean : T(0);
+  }
+}
+
 template <Activation A, class T>
 __device__ GradientSums<T> chunk_sums(const Backward<T>& b, const ColumnPlace& at, GradientSums<T>* slots) {
   GradientSums<T> sums;
@@ -214,12 +227,7 @@ __device__ GradientSums<T> chunk_sums(const Backward<T>& b, const ColumnPlace& a
     const T mean = b.mean[at.column];
     for (std::int64_t first = at.first; first < at.end; first += warps * loads) {
       T dz[loads], deviation[loads];
-      for (int i = 0; i < loads; ++i) {
-        const std::int64_t r = first + i * warps;
-        const bool inside = r < at.end;
-        dz[i] = inside ? upstream<A>(b, r, at.column) : T(0);
-        deviation[i] = inside ? b.x.data[r * b.x.stride + at.column] - mean : T(0);
-      }
+      load_gradients<A>(b, at, first, mean, dz, deviation);
       for (int i = 0; i < loads; ++i) {
         sums.dz += dz[i];
         sums.product = math::mul_add(dz[i], deviation[i], sums.product);
@@ -244,12 +252,7 @@ __device__ void write_gradient(const Backward<T>& b, const ColumnPlace& at, cons
   const T mean = b.mean[at.column];
   for (std::int64_t first = at.first; first < at.end; first += warps * loads) {
     T dz[loads], deviation[loads];
-    for (int i = 0; i < loads; ++i) {
-      const std::int64_t r = first + i * warps;
-      const bool inside = r < at.end;
-      dz[i] = inside ? upstream<A>(b, r, at.column) : T(0);
-      deviation[i] = inside ? b.x.data[r * b.x.stride + at.column] - mean : T(0);
-    }
+    load_gradients<A>(b, at, first, mean, dz, deviation);
     for (int i = 0; i < loads; ++i) {
       const std::int64_t r = first + i * warps;
       if (r < at.end)

@@ -50,15 +50,6 @@ __global__ void adam_kernel(std::int64_t n, std::int64_t quads, math::AdamFactor
 }
 
 template <class T>
-struct Square {
-  const T* x;
-  __device__ double operator()(std::int64_t, std::int64_t i) const {
-    const auto value = static_cast<double>(x[i]);
-    return value * value;
-  }
-};
-
-template <class T>
 struct StoreClip {
   double max_norm;
   T *norm, *scale;

@@ -5,6 +5,14 @@
 #include "core/mat.h"
 #include "cuda/launch.h"
 
+/// Before a loop that indexes a thread's own small arrays: unless it is unrolled, they lie in memory and not
+/// in registers.
+#if defined(__CUDACC__)
+#define EMSHAP_UNROLL _Pragma("unroll")
+#else
+#define EMSHAP_UNROLL
+#endif
+
 namespace emshap::cuda {
 
 struct alignas(16) Quad {

@@ -96,15 +96,6 @@ struct Element {
 };
 
 template <class T>
-struct Square {
-  const T* x;
-  __device__ double operator()(std::int64_t, std::int64_t i) const {
-    const auto value = static_cast<double>(x[i]);
-    return value * value;
-  }
-};
-
-template <class T>
 struct Zero {
   T* out;
   __device__ void operator()(std::int64_t, std::int64_t c) const { out[c] = T(0); }

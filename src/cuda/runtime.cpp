@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstdlib>
 #include <mutex>
+#include <shared_mutex>
 #include <vector>
 
 #include <fmt/format.h>
@@ -31,7 +32,8 @@ std::string room(int device) {
   return fmt::format("cuda:{}, where {} of {} are free", device, gigabytes(free), gigabytes(total));
 }
 
-constexpr const char* with_less = "use a smaller --batch-size or --device cpu";
+constexpr const char* with_less =
+    "use a smaller --batch-size (training), fewer --threads (explaining) or --device cpu";
 
 /// "cuda:0 has compute capability 6.1".
 std::string capability(int device, int& major, int& minor) {
@@ -113,18 +115,27 @@ struct Freed {
   void* data;
   int device;
 };
-/// The capture of this thread.
+struct Recorded {
+  cudaEvent_t event;
+  cudaStream_t stream;
+};
+/// The capture of this thread, and what has to wait until its graph has been launched.
 struct Capture {
   std::uint64_t number = 0;  ///< 0: none
   void* stream = nullptr;
-  std::vector<Freed> freed;  ///< given back when it ends
+  std::vector<Freed> freed;
+  std::vector<Recorded> recorded;
 };
 thread_local Capture capture;
 
-void end_of_capture() noexcept {
-  capture.number = 0;
-  for (const Freed& f : capture.freed) free(f.data, f.device);
-  capture.freed.clear();
+/// While one thread captures, no other may use the null stream of the device: held alone by a capture, shared
+/// by what takes, gives back or copies memory.
+std::shared_mutex null_stream;
+
+void give_back_freed() noexcept {
+  std::vector<Freed> all;
+  all.swap(capture.freed);
+  for (const Freed& f : all) free(f.data, f.device);
 }
 
 void not_in_a_capture() {
@@ -169,6 +180,7 @@ std::string why_not(int device) {
 
 void* allocate(std::int64_t bytes, int device) {
   not_in_a_capture();
+  const std::shared_lock lock(null_stream);
   EMSHAP_CUDA_CHECK(cudaSetDevice(device));
   void* data = nullptr;
   const auto size = static_cast<std::size_t>(bytes);
@@ -200,6 +212,7 @@ void free(void* data, int device) noexcept {
     capture.freed.push_back({data, device});
     return;
   }
+  const std::shared_lock lock(null_stream);
   if (cudaSetDevice(device) != cudaSuccess) return;
   if (has_pool(device)) {
     (void)cudaFreeAsync(data, nullptr);
@@ -212,12 +225,14 @@ void* allocate_pinned(std::int64_t bytes, int device) {
   not_in_a_capture();
   EMSHAP_CUDA_CHECK(cudaSetDevice(device));
   void* data = nullptr;
-  if (cudaMallocHost(&data, static_cast<std::size_t>(bytes)) == cudaErrorMemoryAllocation) {
+  const cudaError_t status = cudaMallocHost(&data, static_cast<std::size_t>(bytes));
+  if (status == cudaErrorMemoryAllocation) {
     (void)cudaGetLastError();
     throw CudaError(
         fmt::format("out of memory: {} of page-locked host memory were asked for beside cuda:{}; {}",
                     cuda::gigabytes(static_cast<std::size_t>(bytes)), device, cuda::with_less));
   }
+  cuda::check(status, "cudaMallocHost");
   return data;
 }
 
@@ -227,6 +242,7 @@ void free_pinned(void* data) noexcept {
 
 void copy(void* to, const void* from, std::int64_t bytes, int device) {
   not_in_a_capture();
+  const std::shared_lock lock(null_stream);
   EMSHAP_CUDA_CHECK(cudaSetDevice(device));  // whose streams the copy waits for
   EMSHAP_CUDA_CHECK(cudaMemcpy(to, from, static_cast<std::size_t>(bytes), cudaMemcpyDefault));
 }
@@ -239,6 +255,7 @@ void copy_async(void* to, const void* from, std::int64_t bytes, void* stream) {
 
 void zero(void* data, std::int64_t bytes, int device) {
   not_in_a_capture();
+  const std::shared_lock lock(null_stream);
   EMSHAP_CUDA_CHECK(cudaSetDevice(device));
   EMSHAP_CUDA_CHECK(cudaMemset(data, 0, static_cast<std::size_t>(bytes)));
 }
@@ -264,6 +281,7 @@ void synchronize(void* stream) {
 
 void synchronize_device(int device) {
   not_in_a_capture();
+  const std::shared_lock lock(null_stream);
   EMSHAP_CUDA_CHECK(cudaSetDevice(device));
   EMSHAP_CUDA_CHECK(cudaDeviceSynchronize());
 }
@@ -280,11 +298,10 @@ void destroy_event(void* event) noexcept {
 }
 
 void record_event(void* event, void* stream) {
-  // An event recorded plainly in a capture could not be asked for outside it.
   const auto e = static_cast<cudaEvent_t>(event);
   const auto s = static_cast<cudaStream_t>(stream);
   if (capture_number() != 0)
-    EMSHAP_CUDA_CHECK(cudaEventRecordWithFlags(e, s, cudaEventRecordExternal));
+    capture.recorded.push_back({e, s});
   else
     EMSHAP_CUDA_CHECK(cudaEventRecord(e, s));
 }
@@ -305,8 +322,16 @@ void wait_event(void* event) {
 
 void begin_capture(void* stream) {
   static std::atomic<std::uint64_t> captures{0};
+  capture.recorded.clear();  // of a graph that was never launched
+  give_back_freed();
+  null_stream.lock();
   // Relaxed: asking for an event is allowed (Staging). What is not allowed in a capture still fails.
-  EMSHAP_CUDA_CHECK(cudaStreamBeginCapture(static_cast<cudaStream_t>(stream), cudaStreamCaptureModeRelaxed));
+  const cudaError_t status =
+      cudaStreamBeginCapture(static_cast<cudaStream_t>(stream), cudaStreamCaptureModeRelaxed);
+  if (status != cudaSuccess) {
+    null_stream.unlock();
+    cuda::check(status, "cudaStreamBeginCapture");
+  }
   capture.number = ++captures;
   capture.stream = stream;
 }
@@ -314,7 +339,12 @@ void begin_capture(void* stream) {
 void* end_capture(void* stream) {
   cudaGraph_t graph = nullptr;
   const cudaError_t status = cudaStreamEndCapture(static_cast<cudaStream_t>(stream), &graph);
-  end_of_capture();
+  null_stream.unlock();
+  capture.number = 0;
+  if (status != cudaSuccess) {
+    capture.recorded.clear();
+    give_back_freed();
+  }
   cuda::check(status, "capturing a step");
   return graph;
 }
@@ -324,7 +354,10 @@ void abandon_capture(void* stream) noexcept {
   (void)cudaStreamEndCapture(static_cast<cudaStream_t>(stream), &graph);
   if (graph != nullptr) (void)cudaGraphDestroy(graph);
   (void)cudaGetLastError();
-  end_of_capture();
+  null_stream.unlock();
+  capture.number = 0;
+  capture.recorded.clear();
+  give_back_freed();
 }
 
 std::uint64_t capture_number() {
@@ -361,7 +394,13 @@ bool update_graph(void*& exec, void* graph) {
 }
 
 void launch_graph(void* exec, void* stream) {
-  EMSHAP_CUDA_CHECK(cudaGraphLaunch(static_cast<cudaGraphExec_t>(exec), static_cast<cudaStream_t>(stream)));
+  const cudaError_t status =
+      cudaGraphLaunch(static_cast<cudaGraphExec_t>(exec), static_cast<cudaStream_t>(stream));
+  std::vector<Recorded> recorded;
+  recorded.swap(capture.recorded);
+  give_back_freed();
+  cuda::check(status, "cudaGraphLaunch");
+  for (const Recorded& r : recorded) EMSHAP_CUDA_CHECK(cudaEventRecord(r.event, r.stream));
 }
 
 void destroy_graph_exec(void* exec) noexcept {

@@ -1,16 +1,11 @@
 #pragma once
 // What a block of the fused set-GRU kernel holds: weights, the states of its draws, and one number a draw of
 // several kinds.
+#include "cuda/rows.cuh"
 #include "cuda/tile_product.cuh"
 #include "ops/set_gru_sampler_backend.h"
 
 namespace emshap::cuda {
-
-/// Mat::row for kernels.
-template <class T>
-__device__ inline T* row_of(const Mat<T>& m, std::int64_t r) {
-  return m.data + r * m.stride;
-}
 
 /// What the kernel is started with.
 struct SetGruLaunch {

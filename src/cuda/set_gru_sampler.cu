@@ -210,13 +210,6 @@ Pieces pieces_of(const SetGruParameters& p, const math::SamplerWeights& at) {
            {p.start, 1, 1, H, 0, U, at.start}}};
 }
 
-std::int64_t shared_limit(const Context& ctx) {
-  int bytes = 0;
-  EMSHAP_CUDA_CHECK(
-      cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, ctx.device().index));
-  return bytes;
-}
-
 }  // namespace
 
 void set_sequences(Context& ctx, Floats mask, Floats target, const std::int64_t* order,
@@ -236,9 +229,10 @@ void set_sequences(Context& ctx, Floats mask, Floats target, const std::int64_t*
 void run_set_gru(Context& ctx, const SetGruParameters& parameters, const SetGruTask& task) {
   const std::int64_t total = task.rows * task.draws;
   if (total == 0) return;
-  const math::SamplerTile tile = math::sampler_tile(parameters.sizes, total, shared_limit(ctx));
+  const math::SamplerTile tile =
+      math::sampler_tile(parameters.sizes, total, block_shared_limit(ctx.device().index));
   if (tile.draws == 0)
-    throw ConfigError(
+    throw DeviceError(
         "the set-GRU is too large for the GPU: four draws with their states, base means and heads "
         "do not fit into the shared memory of a block; use --device cpu");
   const math::SamplerWeights at = math::sampler_weights(parameters.sizes);

@@ -15,10 +15,14 @@ __device__ inline void add_tile_product(const float* a, int a_stride, const floa
   for (int k = 0; k < depth; ++k) {
     const Quad x = load_quad(a + k * a_stride);
     const float* row = w + k * w_stride;
+    EMSHAP_UNROLL
     for (int p = 0; p < Parts; ++p) {
       const Quad y = load_quad(row + p * part);
-      for (int i = 0; i < 4; ++i)
+      EMSHAP_UNROLL
+      for (int i = 0; i < 4; ++i) {
+        EMSHAP_UNROLL
         for (int j = 0; j < 4; ++j) sum[p][i][j] = math::mul_add(x.at[i], y.at[j], sum[p][i][j]);
+      }
     }
   }
 }

@@ -30,6 +30,16 @@ __global__ void total_finish_kernel(std::int64_t count, const double* sums, Fini
   if (threadIdx.x == 0) finish(sum);
 }
 
+/// A term: squares of numbers without gaps.
+template <class T>
+struct Square {
+  const T* x;
+  __device__ double operator()(std::int64_t, std::int64_t i) const {
+    const auto value = static_cast<double>(x[i]);
+    return value * value;
+  }
+};
+
 /// finish(sum over r, c of term(r, c)), once on the device. `term` (a double) is called once for each element
 /// and may write what belongs to it. No elements: finish(0).
 template <class Term, class Finish>

@@ -94,7 +94,8 @@ class DrawnValues final : public ValueFunction {
   bool shared_noise() const override { return options_.noise == ValueNoise::sobol; }
   std::int64_t evaluations() const override { return plan_.draws; }
   std::int64_t scratch_bytes() const override {
-    const std::int64_t rows = std::max(at_once(), plan_.draws);
+    const std::int64_t most = on_device_ != nullptr ? device_completions_at_once : completions_at_once;
+    const std::int64_t rows = std::max(most, plan_.draws);
     const std::int64_t width = 4 * F + 2 * D + 8 * model_.proposal().context_width() + 64;
     return std::max<std::int64_t>(1, std::thread::hardware_concurrency()) * rows * width *
            static_cast<std::int64_t>(sizeof(double));
@@ -102,7 +103,7 @@ class DrawnValues final : public ValueFunction {
 
   void evaluate(TeamPool& pool, const Explicands& given, ConstTensorView masks, CoalitionValues& out,
                 const StopToken* stop) const override {
-    const std::int64_t B = given.raw.rows(), C = masks.rows(), K = plan_.draws;
+    const std::int64_t B = given.raw.rows(), C = masks.rows();
     check(given, masks);
     Tensor filled;
     const Explicands rows{with_constants(given.raw, filled), given.numbers};
@@ -110,7 +111,7 @@ class DrawnValues final : public ValueFunction {
     out.shared_noise = shared_noise();
     const Points points = to_points(rows);
     std::atomic<std::int64_t> clamped{0}, drawn{0};
-    for_blocks(pool, B * C, std::max<std::int64_t>(1, at_once() / K),
+    for_blocks(pool, B * C, pairs_of_block(B * C, pool.threads()),
                [&](Context& ctx, std::int64_t begin, std::int64_t count) {
                  if (stop != nullptr && stop->stop_requested())
                    throw Interrupted(name_ + ": stopped between two blocks of coalitions");
@@ -126,8 +127,14 @@ class DrawnValues final : public ValueFunction {
   }
 
  private:
-  std::int64_t at_once() const {
-    return on_device_ != nullptr ? device_completions_at_once : completions_at_once;
+  /// A GPU takes large blocks, but never so large that threads have none to predict from.
+  std::int64_t pairs_of_block(std::int64_t pairs, int threads) const {
+    const auto of = [&](std::int64_t completions) {
+      return std::max<std::int64_t>(1, completions / plan_.draws);
+    };
+    if (on_device_ == nullptr) return of(completions_at_once);
+    const std::int64_t shared_out = (pairs + 2 * threads - 1) / (2 * threads);
+    return std::clamp(shared_out, of(completions_at_once), of(device_completions_at_once));
   }
 
   /// Pairs of a block that are worked off together.

@@ -10,7 +10,7 @@
 #include "emshap/ops/elementwise.h"
 #include "emshap/ops/energy_infer.h"
 #include "emshap/ops/linear.h"
-#include "layers/scratch.h"
+#include "layers/send.h"
 
 namespace emshap {
 namespace {
@@ -55,10 +55,6 @@ std::int64_t group_size(ConstTensorView x, ConstTensorView mask, ConstTensorView
 /// Below this, adding the shared part in a pass of its own beats one small product a group; on a GPU always.
 constexpr std::int64_t small_group = 4;
 constexpr std::int64_t gpu_tile_rows = std::int64_t{1} << 16;
-
-bool is_gpu(const Context& ctx) {
-  return ctx.device().kind == DeviceKind::cuda;
-}
 
 }  // namespace
 
@@ -112,7 +108,7 @@ void EnergyNetwork::first_layer(Context& ctx, ConstTensorView x, ConstTensorView
   const ConstTensorView w = store_->value(completion_.weight());
   const Activation inside = wanted(z) ? Activation::identity : fused(options_.activation);
   const TensorView sum = wanted(z) ? z : h;
-  if (group < small_group || is_gpu(ctx)) {
+  if (group < small_group || on_gpu(ctx)) {
     ops::linear_forward(ctx, x, w, {}, Activation::identity, sum);
     const TensorView groups = sum.reshaped({shared.rows(), group * H});
     for (std::int64_t k = 0; k < group; ++k) {
@@ -178,7 +174,7 @@ void EnergyNetwork::infer(Context& ctx, ConstTensorView x, ConstTensorView mask,
   const std::int64_t R = group_size(x, mask, context, energy.elements());
   const TensorView all = energy.reshaped({x.rows()});
   // On a GPU as many conditions as fit, each in one piece.
-  const std::int64_t wanted_rows = is_gpu(ctx) ? std::max(gpu_tile_rows, R) : tile_rows;
+  const std::int64_t wanted_rows = on_gpu(ctx) ? std::max(gpu_tile_rows, R) : tile_rows;
   const std::int64_t most = std::max<std::int64_t>(1, wanted_rows / std::max<std::int64_t>(R, 1));
   const std::int64_t conditions = std::min(most, mask.rows());
   const std::int64_t tile = std::min(wanted_rows, conditions * R);

@@ -6,6 +6,7 @@
 #include "emshap/core/error.h"
 #include "emshap/ops/density.h"
 #include "emshap/ops/elementwise.h"
+#include "emshap/ops/set_gru_sampler.h"
 #include "models/proposal_args.h"
 #include "models/set_gru_chain.h"
 #include "models/set_gru_fused.h"

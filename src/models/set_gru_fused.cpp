@@ -1,6 +1,9 @@
 #include "models/set_gru_fused.h"
 
+#include <algorithm>
+
 #include "emshap/ops/gaussian_base.h"
+#include "emshap/ops/set_gru_sampler.h"
 
 namespace emshap::set_gru {
 namespace {
@@ -58,7 +61,42 @@ void size(Context& ctx, const SetGruOptions& o, std::int64_t B, Conditionals& ou
   out.context.ensure({B, o.hidden}, DType::f32, ctx.device());
 }
 
-}  // namespace
+/// One call's weights, and rows by chunks, in the context's workspace.
+class Fused {
+ public:
+  /// `gains`: whether values are taken in after x_S.
+  Fused(Context& ctx, const SetGruOptions& options, const ParameterStore& store, const SetGru::Impl& impl,
+        const FeatureRows& rows, ConstTensorView mask, bool gains);
+
+  /// body(begin, n, context) for chunks of rows, with their context (n, H) as rows of `contexts` (B, H),
+  /// whose sequences and base stand below meanwhile. `target` (B, F) or empty.
+  template <class Body>
+  void each_chunk(ConstTensorView target, std::span<const std::int64_t> order, TensorView contexts,
+                  const Body& body) {
+    for (std::int64_t begin = 0; begin < contexts.rows(); begin += most_) {
+      const std::int64_t n = std::min(most_, contexts.rows() - begin);
+      const TensorView context = contexts.rows(begin, n);
+      prepare(begin, n, target, order, context);
+      body(begin, n, context);
+    }
+  }
+  const ops::SetGruWeights& weights() const { return weights_; }
+  const ops::SetGruRows& rows() const { return chunk_; }
+  const ops::SetGruBase& base() const { return base_; }
+
+ private:
+  void prepare(std::int64_t begin, std::int64_t count, ConstTensorView target,
+               std::span<const std::int64_t> order, TensorView context);
+  Context& ctx_;
+  const SetGru::Impl& impl_;
+  const FeatureRows& rows_;
+  const ConstTensorView mask_;
+  const std::int64_t F_, most_;
+  ops::SetGruWeights weights_;
+  ops::SetGruRows chunk_;
+  ops::SetGruBase base_;
+  TensorView sequence_, known_, count_, mu_, given_sd_, gains_, step_sd_;
+};
 
 Fused::Fused(Context& ctx, const SetGruOptions& options, const ParameterStore& store,
              const SetGru::Impl& impl, const FeatureRows& rows, ConstTensorView mask, bool gains)
@@ -67,7 +105,7 @@ Fused::Fused(Context& ctx, const SetGruOptions& options, const ParameterStore& s
       rows_(rows),
       mask_(mask),
       F_(options.layout.features()),
-      most_(set_gru::rows_of_chunk(rows.x.rows(), F_)),
+      most_(rows_of_chunk(rows.x.rows(), F_)),
       weights_(weights_of(ctx, options, store, impl)),
       sequence_(scratch_i32(ctx, {most_, F_})),
       known_(scratch_i32(ctx, {most_})),
@@ -79,8 +117,8 @@ Fused::Fused(Context& ctx, const SetGruOptions& options, const ParameterStore& s
   step_sd_ = scratch(ctx, {most_, F_}, DType::f32);
 }
 
-void Fused::begin(std::int64_t begin, std::int64_t n, ConstTensorView target,
-                  std::span<const std::int64_t> order, TensorView context) {
+void Fused::prepare(std::int64_t begin, std::int64_t n, ConstTensorView target,
+                    std::span<const std::int64_t> order, TensorView context) {
   chunk_.x = rows_.x.rows(begin, n);
   chunk_.mask = mask_.rows(begin, n);
   if (rows_.code.elements() > 0) chunk_.code = rows_.code.rows(begin, n);
@@ -100,6 +138,8 @@ void Fused::begin(std::int64_t begin, std::int64_t n, ConstTensorView target,
   base_ = {mu, step_sd, gains};
 }
 
+}  // namespace
+
 void fused_draw(Context& ctx, const SetGru& model, const SetGru::Impl& impl, const FeatureRows& rows,
                 ConstTensorView mask, std::int64_t K, ConstTensorView noise, DrawMode mode, Draws& out,
                 ConstTensorView target, std::span<const std::int64_t> order) {
@@ -113,17 +153,15 @@ void fused_draw(Context& ctx, const SetGru& model, const SetGru::Impl& impl, con
   if (B == 0) return;
   const Workspace::Scope scope(ctx.workspace());
   Fused fused(ctx, o, model.store(), impl, rows, mask, mode == DrawMode::autoregressive);
-  for (std::int64_t begin = 0; begin < B; begin += fused.rows_of_chunk()) {
-    const std::int64_t n = std::min(fused.rows_of_chunk(), B - begin), at = begin * K;
-    const TensorView context = out.context.view().rows(begin, n);
-    fused.begin(begin, n, target, order, context);
+  fused.each_chunk(target, order, out.context, [&](std::int64_t begin, std::int64_t n, TensorView context) {
+    const std::int64_t at = begin * K;
     ops::SetGruNoise given;
     given.uniforms = noise.rows() == K ? noise : noise.rows(at, n * K);
     ops::set_gru_draw(
         ctx, fused.weights(), fused.rows(), fused.base(), context, given, out.x.view().rows(at, n * K),
         coded ? out.code.view().rows(at, n * K) : TensorView(),
         out.log_q_wanted ? out.log_q.view().columns(at, n * K).reshaped({n * K}) : TensorView());
-  }
+  });
 }
 
 void fused_sequential(Context& ctx, const SetGru& model, const SetGru::Impl& impl, const FeatureRows& rows,
@@ -133,13 +171,10 @@ void fused_sequential(Context& ctx, const SetGru& model, const SetGru::Impl& imp
   if (B == 0) return;
   const Workspace::Scope scope(ctx.workspace());
   Fused fused(ctx, model.options(), model.store(), impl, rows, mask, true);
-  for (std::int64_t begin = 0; begin < B; begin += fused.rows_of_chunk()) {
-    const std::int64_t n = std::min(fused.rows_of_chunk(), B - begin);
-    const TensorView context = out.context.view().rows(begin, n);
-    fused.begin(begin, n, target, {}, context);
+  fused.each_chunk(target, {}, out.context, [&](std::int64_t begin, std::int64_t n, TensorView context) {
     ops::set_gru_score(ctx, fused.weights(), fused.rows(), fused.base(), context, {},
                        part(out.mixture, begin, n), part(out.categorical, begin, n));
-  }
+  });
 }
 
 void fused_conditionals(Context& ctx, const SetGru& model, const SetGru::Impl& impl, const FeatureRows& rows,
@@ -149,13 +184,10 @@ void fused_conditionals(Context& ctx, const SetGru& model, const SetGru::Impl& i
   if (B == 0) return;
   const Workspace::Scope scope(ctx.workspace());
   Fused fused(ctx, model.options(), model.store(), impl, rows, mask, false);
-  for (std::int64_t begin = 0; begin < B; begin += fused.rows_of_chunk()) {
-    const std::int64_t n = std::min(fused.rows_of_chunk(), B - begin);
-    const TensorView context = out.context.view().rows(begin, n);
-    fused.begin(begin, n, {}, {}, context);
+  fused.each_chunk({}, {}, out.context, [&](std::int64_t begin, std::int64_t n, TensorView context) {
     ops::set_gru_conditionals(ctx, fused.weights(), fused.rows(), fused.base(), context,
                               part(out.mixture, begin, n), part(out.categorical, begin, n));
-  }
+  });
 }
 
 void fused_log_density(Context& ctx, const SetGru& model, const SetGru::Impl& impl, const FeatureRows& rows,
@@ -164,14 +196,11 @@ void fused_log_density(Context& ctx, const SetGru& model, const SetGru::Impl& im
   if (B == 0) return;
   const Workspace::Scope scope(ctx.workspace());
   Fused fused(ctx, model.options(), model.store(), impl, rows, mask, true);
-  const TensorView contexts = scratch(ctx, {fused.rows_of_chunk(), model.context_width()}, DType::f32);
-  for (std::int64_t begin = 0; begin < B; begin += fused.rows_of_chunk()) {
-    const std::int64_t n = std::min(fused.rows_of_chunk(), B - begin);
-    const TensorView context = contexts.rows(0, n);
-    fused.begin(begin, n, target, {}, context);
+  const TensorView contexts = scratch(ctx, {B, model.context_width()}, DType::f32);
+  fused.each_chunk(target, {}, contexts, [&](std::int64_t begin, std::int64_t n, TensorView context) {
     ops::set_gru_score(ctx, fused.weights(), fused.rows(), fused.base(), context,
                        out.columns(begin, n).reshaped({n}), {}, {});
-  }
+  });
 }
 
 }  // namespace emshap::set_gru

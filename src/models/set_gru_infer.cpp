@@ -7,6 +7,7 @@
 #include "emshap/core/error.h"
 #include "emshap/ops/density.h"
 #include "emshap/ops/elementwise.h"
+#include "emshap/ops/set_gru_sampler.h"
 #include "models/set_gru_fused.h"
 #include "models/set_gru_walk.h"
 

@@ -31,6 +31,8 @@
     break;
 #endif
 
+/// EMSHAP_DISPATCH_CUDA(ctx, refusal, fn(ctx, ...)), for ops that only CUDA has: calls the backend's fn, not
+/// a template; throws DeviceError with the text `refusal` for another backend.
 #if EMSHAP_WITH_CUDA
 #define EMSHAP_CUDA_CASE(...)                                                                     \
   case ::emshap::Backend::cuda:                                                                   \
@@ -40,10 +42,16 @@
       throw ::emshap::DTypeError("CUDA kernels take f32 only; convert the tensor or run on cpu"); \
     }                                                                                             \
     break;
+#define EMSHAP_DISPATCH_CUDA(ctx, refusal, ...)                                           \
+  do {                                                                                    \
+    if ((ctx).backend() != ::emshap::Backend::cuda) throw ::emshap::DeviceError(refusal); \
+    ::emshap::cuda::__VA_ARGS__;                                                          \
+  } while (false)
 #else
 #define EMSHAP_CUDA_CASE(...)   \
   case ::emshap::Backend::cuda: \
     throw ::emshap::DeviceError(::emshap::cuda_runtime::not_built);
+#define EMSHAP_DISPATCH_CUDA(ctx, refusal, ...) throw ::emshap::DeviceError(refusal)
 #endif
 
 /// EMSHAP_DISPATCH(ctx, dtype, fn<T>(ctx, mat<T>(x), ...)): calls the backend's fn with T = float or double.

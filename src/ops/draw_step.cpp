@@ -83,7 +83,10 @@ void advance_state(Context& ctx, ConstTensorView h, ConstTensorView value, Const
     throw ShapeError(fmt::format("{}: h has shape {} and wb {}, expected {} columns and a row or more", op,
                                  h.shape().str(), wb.shape().str(), H));
   const bool slots = slot.elements() > 0;
-  if (slots) check::vector(op, {"slot", slot}, P, "h_next has one row a pair");
+  if (slots) {
+    check::same_kind(op, ctx, {{"slot", slot}});
+    check::vector(op, {"slot", slot}, P, "h_next has one row a pair");
+  }
   if (slots && ctx.device().kind == DeviceKind::cpu)
     for (std::int64_t p = 0; p < P; ++p)
       if (slot.ptr<std::int32_t>()[p] < 0 || slot.ptr<std::int32_t>()[p] >= wb.rows())

@@ -1,7 +1,7 @@
 #include "emshap/ops/energy_infer.h"
 
 #include "ops/checks.h"
-#include "ops/dispatch_cuda.h"
+#include "ops/dispatch.h"
 #include "ops/energy_infer_backend.h"
 
 namespace emshap::ops {

@@ -12,6 +12,7 @@ namespace {
 void check_rows(const char* op, const Context& ctx, check::Named rows, check::Named table,
                 const ConstTensorView& index) {
   check::same_kind(op, ctx, {rows, table});
+  check::same_kind(op, ctx, {{"index", index}});
   check::vector(op, {"index", index}, rows.view.rows(), "there is one index a row");
   if (rows.view.cols() != table.view.cols())
     throw ShapeError(fmt::format("{}: {} has shape {}, expected {} columns as {}", op, rows.name,
@@ -52,6 +53,7 @@ void sum_table_lines(Context& ctx, ConstTensorView table, ConstTensorView index,
                      ConstTensorView base, Activation activation, TensorView y) {
   constexpr const char* op = "sum_table_lines";
   check::same_kind(op, ctx, {{"table", table}, {"factor", factor}, {"base", base}, {"y", y}});
+  check::same_kind(op, ctx, {{"index", index}});
   check::same_extent(op, {"index", index}, {"factor", factor});
   check::vector(op, {"base", base}, y.cols(), "there is one number a column of y");
   if (index.dtype() != DType::i32)

@@ -20,6 +20,7 @@ void check_gates(const char* op, check::Named a, const ConstTensorView& h, std::
 /// Values are checked on the CPU only.
 void check_indices(const char* op, const Context& ctx, check::Named index, std::int64_t rows,
                    std::int64_t least, std::int64_t most) {
+  check::same_kind(op, ctx, {index});
   check::vector(op, index, rows, "there is one entry a row");
   const std::int32_t* values = index.view.ptr<std::int32_t>();
   if (ctx.device().kind != DeviceKind::cpu) return;

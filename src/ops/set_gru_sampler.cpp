@@ -2,7 +2,7 @@
 
 #include "emshap/ops/elementwise.h"
 #include "ops/checks.h"
-#include "ops/dispatch_cuda.h"
+#include "ops/dispatch.h"
 #include "ops/set_gru_sampler_backend.h"
 
 namespace emshap::ops {
@@ -66,6 +66,7 @@ SetGruParameters parameters_of(const char* op, const Context& ctx, const SetGruW
   check::shape(op, {"category", w.category}, Shape{H, V}, of_tables);
   check::vector(op, {"category_bias", w.category_bias}, V, of_tables);
   check::vector(op, {"frequencies", w.frequencies}, V, of_tables);
+  check::same_kind(op, ctx, {{"offsets", w.offsets}});
   check::vector(op, {"offsets", w.offsets}, F + 1, of_tables);
   p.category = mat<float>(w.category);
   p.category_bias = w.category_bias.ptr<float>();
@@ -80,6 +81,9 @@ SetGruTask task_of(const char* op, const Context& ctx, SetGruMode mode, const Se
   const std::int64_t B = rows.x.rows(), F = w.feature.rows();
   constexpr const char* why = "the model has F features and x B rows";
   check::same_kind(op, ctx, {{"x", rows.x}, {"mask", rows.mask}});
+  check::same_kind(
+      op, ctx,
+      {{"sequence", rows.sequence}, {"known", rows.known}, {"count", rows.count}, {"code", rows.code}});
   check::shape(op, {"x", rows.x}, Shape{B, F}, why);
   check::shape(op, {"mask", rows.mask}, Shape{B, F}, why);
   check::shape(op, {"sequence", rows.sequence}, Shape{B, F}, why);
@@ -199,6 +203,7 @@ void set_gru_draw(Context& ctx, const SetGruWeights& weights, const SetGruRows& 
   task.drawn = mat<float>(x);
   task.log_q = wanted_vector(op, "log_q", log_q, N);
   if (p.sizes.categories > 0) {
+    check::same_kind(op, ctx, {{"code", code}});
     check::shape(op, {"code", code}, Shape{N, F}, "x has as many rows");
     task.drawn_code = mat<std::int32_t>(code);
   }
@@ -210,6 +215,7 @@ void set_gru_draw(Context& ctx, const SetGruWeights& weights, const SetGruRows& 
     if (noise.kind != DrawNoise::independent)
       throw ConfigError(
           fmt::format("{}: only independent noise is made in the kernel; others are given", op));
+    check::same_kind(op, ctx, {{"numbers", noise.numbers}});
     check::vector(op, {"numbers", noise.numbers}, B, "each row has a number");
     if ((F + 3) / 4 * (noise.first_draw + task.draws) > std::int64_t{1} << 28)
       throw ConfigError(fmt::format("{}: {} draws of {} numbers are more than a row's stream holds", op,

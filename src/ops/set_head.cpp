@@ -14,6 +14,7 @@ void check_pairs(const char* op, const Context& ctx, const SetHeadPairs& pairs, 
                  const ConstTensorView& u0, const ConstTensorView& u, check::Named out) {
   check::same_kind(op, ctx,
                    {{"u", u}, state, {"mean", pairs.mean}, {"log_sd", pairs.log_sd}, {"u0", u0}, out});
+  check::same_kind(op, ctx, {{"index", pairs.index}});
   const std::int64_t P = u.rows(), H = state.view.cols();
   constexpr const char* why = "u has one row a pair";
   check::vector(op, {"index", pairs.index}, P, why);

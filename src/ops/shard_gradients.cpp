@@ -12,6 +12,7 @@ void add_shard_gradients(Context& ctx, ConstTensorView slabs, ConstTensorView lo
                          TensorView loss) {
   constexpr const char* op = "add_shard_gradients";
   check::same_kind(op, ctx, {{"gradient", gradient}, {"slabs", slabs}, {"loss", loss}});
+  check::same_kind(op, ctx, {{"losses", losses}});
   check::contiguous(op, {"slabs", slabs}, "shards are added element by element");
   check::contiguous(op, {"gradient", gradient}, "members own ranges of it");
   check::vector(op, {"loss", loss}, 1, "it is one number");

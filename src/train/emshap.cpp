@@ -33,7 +33,8 @@ struct Candidate {
   std::string kind;
   std::unique_ptr<TrainableProposal> owned;
   TrainableProposal* proposal = nullptr;
-  /// Of a proposal on a GPU: what validates it and completes rows on the CPU.
+  /// Of a proposal on a GPU: what is scored (CRPS), and for a masked MLP validated and drawn from, on the
+  /// CPU.
   std::unique_ptr<TrainableProposal> owned_copy;
   TrainableProposal* copy = nullptr;
   std::unique_ptr<ProposalTask> task;
@@ -344,7 +345,7 @@ EmshapResult train_emshap(const EmshapJob& job, TeamPool& pool, RunDirectory* ru
   result.history = trainer.history();
   result.stages = trainer.results();
   tell_energy(result.history, sink);
-  if (gpu) result.fitted.model = architecture.model_on_cpu(result.fitted.proposal, *on_gpu);
+  if (gpu) result.fitted.model = copy_to_device(*on_gpu, Device{});
   result.gate = held_out_gate(*result.fitted.model, held_out.some(gate_pairs), cpu_pool, o);
   tell_gate(result.gate, o, sink);
   result.fitted.space = job.space;

@@ -174,15 +174,6 @@ std::unique_ptr<EmshapModel> EmshapArchitecture::make_model(std::unique_ptr<Prop
   return std::make_unique<EmshapModel>(std::move(proposal), std::move(network), false);
 }
 
-std::unique_ptr<EmshapModel> EmshapArchitecture::model_on_cpu(const std::string& kind,
-                                                              EmshapModel& model) const {
-  std::unique_ptr<TrainableProposal> proposal = make_proposal(kind, DType::f32, Device{});
-  proposal->store().copy_from(dynamic_cast<TrainableProposal&>(model.proposal()).store());
-  std::unique_ptr<EmshapModel> copy = make_model(std::move(proposal));
-  copy->energy()->store().copy_from(model.energy()->store());
-  return copy;
-}
-
 std::string emshap_architecture(const EmshapModel& model, const std::string& space_hash) {
   if (model.energy() == nullptr)
     throw ConfigError("the model has no energy network, so that it cannot be saved");
@@ -203,13 +194,13 @@ std::unique_ptr<EmshapModel> make_emshap_model(const std::string& architecture, 
 }
 
 std::unique_ptr<EmshapModel> copy_to_device(const EmshapModel& model, Device device) {
-  const auto* from = dynamic_cast<const SetGru*>(&model.proposal());
-  if (from == nullptr)
+  if (device.kind != DeviceKind::cpu && dynamic_cast<const SetGru*>(&model.proposal()) == nullptr)
     throw DeviceError(
         fmt::format("only the set-GRU draws on {}, the model's proposal is another; use --device cpu",
                     to_string(device)));
-  auto copy = make_emshap_model(emshap_architecture(model, ""), from->dtype(), device);
-  dynamic_cast<TrainableProposal&>(copy->proposal()).store().copy_from(from->store());
+  auto copy = make_emshap_model(emshap_architecture(model, ""), model.proposal().dtype(), device);
+  const auto& weights = dynamic_cast<const TrainableProposal&>(model.proposal()).store();
+  dynamic_cast<TrainableProposal&>(copy->proposal()).store().copy_from(weights);
   copy->energy()->store().copy_from(model.energy()->store());
   copy->use_energy(model.energy_used());
   return copy;

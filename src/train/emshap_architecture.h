@@ -40,8 +40,6 @@ struct EmshapArchitecture {
   /// With initial weights; the energy is not used. Its network lies where the proposal does, unless said.
   std::unique_ptr<EmshapModel> make_model(std::unique_ptr<Proposal> proposal,
                                           std::optional<Device> energy = {}) const;
-  /// The same weights in host memory.
-  std::unique_ptr<EmshapModel> model_on_cpu(const std::string& kind, EmshapModel& model) const;
 };
 
 }  // namespace emshap

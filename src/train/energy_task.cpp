@@ -143,12 +143,10 @@ void EnergyTask::step(Context& ctx, const ShardPlan& plan, const StepInfo& info,
     const Tensor& unknown = m.candidates.unknown;
     measure_there(ctx, m, c, rows, std::accumulate(unknown.ptr<float>(), unknown.ptr<float>() + rows, 0.),
                   terms);
-    ops::affine(ctx, m.dscores, -1, 0, m.dscores);  // the scores are minus the energies
   } else {
     measure(ctx, m, c, 0, rows, terms);
-    float* gradient = m.dscores.ptr<float>();
-    for (std::int64_t i = 0; i < m.dscores.elements(); ++i) gradient[i] = -gradient[i];
   }
+  ops::affine(ctx, m.dscores, -1, 0, m.dscores);  // the scores are minus the energies
   energy.backward(ctx, m.cache, m.dscores.view().reshaped({rows * (1 + draws_)}));
 }
 
@@ -207,8 +205,7 @@ void EnergyTask::validate_there(TeamPool& pool, std::span<double> terms) {
     model_.energy()->infer(ctx, validation_.x, validation_.mask, validation_.context, m.energy);
     measure_there(ctx, m, validation_, rows, static_cast<double>(held_out_.unknown), m.loss);
     float values[3] = {};
-    ctx.synchronize();
-    copy_bytes(values, Device{}, m.loss.view().data(), ctx.device(), sizeof values);
+    read_bytes(ctx, values, m.loss.view().data(), sizeof values);
     for (std::size_t i = 0; i < terms.size(); ++i) terms[i] = static_cast<double>(values[i]);
   });
 }

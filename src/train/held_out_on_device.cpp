@@ -37,9 +37,7 @@ double HeldOutOnDevice::loss(const Proposal& proposal, const HeldOutPairs& pairs
   std::fill(sums_.begin(), sums_.end(), 0.0);
   sum_log_q(layout, read_density_.data(), read_log_p_.data(), pairs.rows.view(0, n),
             pairs.target.ptr<float>(), sums_);
-  double sum = 0;
-  for (const double log_q : sums_) sum += log_q;
-  return -sum / static_cast<double>(std::max<std::int64_t>(1, pairs.unknown));
+  return -sum_in_order(sums_) / static_cast<double>(std::max<std::int64_t>(1, pairs.unknown));
 }
 
 }  // namespace emshap

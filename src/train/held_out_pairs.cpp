@@ -37,12 +37,6 @@ void for_tiles(const Proposal& proposal, const HeldOutPairs& pairs, TeamPool& po
   });
 }
 
-double sum_in_order(const std::vector<double>& values) {
-  double sum = 0;
-  for (const double v : values) sum += v;
-  return sum;
-}
-
 /// Of the ratio sum(gain) / sum(unknown entries), linearised, with the rows as clusters (Cochran 1977, ch.
 /// 6).
 double gain_error(const HeldOutPairs& pairs, const DensityScores& scores, double gain) {
@@ -138,6 +132,12 @@ ModelQuery HeldOutPairs::query(std::int64_t begin, std::int64_t n) const {
           .target = target.view().rows(begin, n),
           .numbers = std::span<const std::int64_t>(numbers).subspan(static_cast<std::size_t>(begin),
                                                                     static_cast<std::size_t>(n))};
+}
+
+double sum_in_order(const std::vector<double>& values) {
+  double sum = 0;
+  for (const double v : values) sum += v;
+  return sum;
 }
 
 void sum_log_q(const FeatureLayout& layout, const float* density, const float* log_p, const FeatureRows& rows,

@@ -35,6 +35,7 @@ struct HeldOutPairs {
 /// all in host memory, without gaps.
 void sum_log_q(const FeatureLayout& layout, const float* density, const float* log_p, const FeatureRows& rows,
                const float* target, std::span<double> sums);
+double sum_in_order(const std::vector<double>& values);
 /// Adds to sums (n) the log q of each row's entries where `target` (n, F) is 1, from `conditionals` or
 /// `sequential`. float32 on the CPU.
 void add_log_q(Context& ctx, const Proposal& proposal, const Conditionals& conditionals,

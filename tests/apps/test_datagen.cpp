@@ -86,5 +86,7 @@ TEST_CASE("bad options and folders end with one sentence and the right code") {
   CHECK(code({"--out", "x.csv", "--nodes", "0"}) == 2);
   CHECK(code({"--out", "x.csv", "--speed", "3"}) == 2);
   CHECK(code({"--out", "no/such/folder/x.csv"}) == 4);
+  CHECK(code({"--out", "x.csv", "--device", "tpu"}) == 2);
+  CHECK(code({"--out", "x.csv", "--device", "cuda"}) == 4);  // has no part for a GPU
   CHECK_FALSE(std::filesystem::exists(folder.path() / "x.csv"));
 }

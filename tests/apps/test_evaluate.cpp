@@ -174,6 +174,8 @@ TEST_CASE("what cannot be evaluated is named, with the right exit code") {
   CHECK(evaluate({}).exit_code == 2);
   CHECK(evaluate({"--power-predictor-path", "run/power_predictor.onnx"}).exit_code == 2);
   CHECK(evaluate({"--run", "nowhere"}).exit_code == 3);
+  CHECK(evaluate({"--run", "run", "--device", "tpu"}).exit_code == 2);
+  CHECK(evaluate({"--run", "run", "--device", "cuda"}).exit_code == 4);
   CHECK(evaluate({"--run", "run", "--data", "none.csv"}).exit_code == 3);
   CHECK(evaluate({"--run", "run", "--target", "watts"}).exit_code == 3);
   CHECK(evaluate({"--run", "run", "--baseline", "none.json", "--no-plots"}).exit_code == 3);

@@ -169,6 +169,8 @@ TEST_CASE("attributions of a predictor are exported as one file, the library's w
 TEST_CASE("wrong use and damaged files give one sentence and the right exit code") {
   CHECK(run_app("emshap_export", {}, workspace()).exit_code == 2);
   CHECK(run_app("emshap_export", {"--run", "run"}, workspace()).exit_code == 2);
+  CHECK(run_app("emshap_export", {"--run", "run", "--out", "x.onnx", "--device", "cuda"}, workspace())
+            .exit_code == 4);
   CHECK(run_app("emshap_export", {"--run", "run", "--out", "x.onnx", "--inspect", "y.onnx"}, workspace())
             .exit_code == 2);
   const auto missing = run_app("emshap_export", {"--run", "nowhere", "--out", "x.onnx"}, workspace());

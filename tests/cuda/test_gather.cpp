@@ -2,8 +2,10 @@
 #include <fmt/format.h>
 
 #include "cuda/compare_op.h"
+#include "emshap/core/error.h"
 #include "emshap/ops/gather.h"
 #include "math/row_shape.h"
+#include "support/devices.h"
 
 using namespace emshap;
 using namespace emshap::test;
@@ -77,4 +79,17 @@ TEST_CASE("sum_table_lines on every device equals the CPU in double") {
                      },
                      {1e-5, 1e-5});
         }
+}
+
+TEST_CASE("indices in host memory are refused") {
+  for (const Backend backend : backends()) {
+    if (backend != Backend::cuda) continue;
+    const auto ctx = make_context(backend);
+    const Device device = device_of(backend);
+    Tensor table({3, 2}, DType::f32, device), y({1, 2}, DType::f32, device);
+    const Tensor index = Tensor::from(std::vector<std::int32_t>{1}, {1});
+    CHECK_THROWS_AS(ops::gather_rows(*ctx, table, index, y), DeviceError);
+    CHECK_THROWS_AS(ops::scatter_rows(*ctx, y, index, table), DeviceError);
+    CHECK_THROWS_AS(ops::scatter_add_rows(*ctx, y, index, table), DeviceError);
+  }
 }

@@ -2,6 +2,10 @@
 // host waits for.
 #include <doctest/doctest.h>
 
+#include <chrono>
+#include <stdexcept>
+#include <string>
+#include <thread>
 #include <vector>
 
 #include "core/cuda_architectures.h"
@@ -9,6 +13,7 @@
 #include "core/readback.h"
 #include "core/staging.h"
 #include "core/step_graph.h"
+#include "cuda/launch.h"
 #include "emshap/core/context.h"
 #include "emshap/core/cuda.h"
 #include "emshap/core/error.h"
@@ -34,6 +39,14 @@ struct Machine {
   }
 };
 
+/// to[t] = the number of floats, by way of the last float of shared memory.
+void last_of_kernel(int floats, float* to) {
+  float* shared = cuda::shared_memory<float>();
+  if (threadIdx.x == 0) shared[floats - 1] = static_cast<float>(floats);
+  __syncthreads();
+  to[threadIdx.x] = shared[floats - 1];
+}
+
 }  // namespace
 
 TEST_CASE("out of memory: how much, where, what to do; afterwards the device is usable") {
@@ -48,7 +61,9 @@ TEST_CASE("out of memory: how much, where, what to do; afterwards the device is 
     t.ensure({4 << 20}, DType::f32, gpu);
   } catch (const Error& e) {
     CHECK(exit_code(e.kind()) == 4);
-    CHECK(std::string(e.what()).find("use a smaller --batch-size or --device cpu") != std::string::npos);
+    CHECK(std::string(e.what()).find(
+              "use a smaller --batch-size (training), fewer --threads (explaining) or --device cpu") !=
+          std::string::npos);
   }
   t.ensure({100}, DType::f32, gpu);
   ops::fill(ctx, 2, t);
@@ -147,6 +162,71 @@ TEST_CASE("taking memory, staging, replaying and reading back wait for nothing")
   CHECK(allocation_count() == blocks);
   const Tensor more({1000}, DType::f32, gpu);
   CHECK(host_cuda::host_waits() == waits);
+}
+
+TEST_CASE("a kernel keeps its limit of shared memory when a smaller launch follows") {
+  Context ctx(gpu);
+  Tensor y({32}, DType::f32, gpu);
+  float* const to = y.ptr<float>();
+  StepGraph graph;
+  for (int step = 0; step < 4; ++step)
+    graph.run(ctx, 32, [&] {
+      cuda::launch(ctx, "last_of", last_of_kernel, cuda::Grid{1, 32, 150 * 1024}, 150 * 1024 / 4, to);
+      cuda::launch(ctx, "last_of", last_of_kernel, cuda::Grid{1, 32, 60 * 1024}, 60 * 1024 / 4, to);
+    });
+  CHECK(graph.replays() == 2);
+  check_same_bits("y", to_doubles(y), std::vector<double>(32, 60 * 1024 / 4));
+  CHECK_THROWS_AS(cuda::launch(ctx, "last_of", last_of_kernel, cuda::Grid{1, 32, 300 * 1024}, 1, to),
+                  std::logic_error);
+}
+
+TEST_CASE("threads that use the device while another captures a step wait for its end") {
+  Context ctx(gpu);
+  Tensor y({4}, DType::f32, gpu);
+  StepGraph graph;
+  for (int step = 0; step < 6; ++step) {
+    std::thread other;
+    std::string failed;
+    bool done = false;
+    graph.run(ctx, 4, [&] {
+      ops::fill(ctx, step, y);
+      if (other.joinable()) other.join();  // a body may run twice
+      if (step < 2) return;
+      other = std::thread([&] {
+        try {
+          Tensor there = make_tensor(std::vector<double>{1, 2, 3}, {3}, DType::f32, gpu);
+          zero_bytes(there.view().data(), 4, gpu);
+          check_same_bits("there", to_doubles(there), std::vector<double>{0, 2, 3});
+          done = true;
+        } catch (const std::exception& e) {
+          failed = e.what();
+        }
+      });
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));  // time to meet the capture
+      ops::affine(ctx, y, 1, 1, y);
+    });
+    if (other.joinable()) other.join();
+    CHECK(failed == "");
+    CHECK(done == (step >= 2));
+    check_same_bits("y", to_doubles(y), std::vector<double>(4, step < 2 ? step : step + 1.));
+  }
+  CHECK(graph.replays() == 4);
+}
+
+TEST_CASE("memory that a captured step gives back is there until its graph has run") {
+  Context ctx(gpu);
+  Tensor y({4}, DType::f32, gpu);
+  StepGraph graph;
+  std::vector<Tensor> given;
+  for (int i = 0; i < 4; ++i) given.push_back(make_tensor(std::vector<double>(4, i), {4}, DType::f32, gpu));
+  for (int step = 0; step < 4; ++step) {
+    graph.run(ctx, 4, [&] {
+      ops::copy(ctx, given[static_cast<std::size_t>(step)], y);
+      given[static_cast<std::size_t>(step)] = Tensor();
+    });
+    check_same_bits("y", to_doubles(y), std::vector<double>(4, step));
+  }
+  CHECK(graph.replays() == 2);
 }
 
 TEST_CASE("what cannot be captured is run plainly, for good after three times") {

@@ -326,4 +326,8 @@ TEST_CASE("tiles fit their shared memory, and what they hold does not overlap") 
   CHECK(math::sampler_tile(usual, 100, h100).draws == 16);
   CHECK_FALSE(math::sampler_tile({20, 512, 5, 0, 0}, 1 << 20, h100).shared_weights);
   CHECK(math::sampler_weights({3, 5, 2, 4, 2}).units == 8);
+  // The sizes that docs/cuda.md tells.
+  const std::int64_t weights = 4 * math::sampler_weights(usual).every_step;
+  CHECK((weights + 512) / 1024 == 85);
+  CHECK((math::sampler_tile_of(usual, 64, true).bytes - weights + 512) / 1024 == 68);
 }

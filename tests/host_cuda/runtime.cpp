@@ -181,18 +181,27 @@ cudaError_t wait_for(Stream* s) {
   return cudaSuccess;
 }
 int capturing = 0;  // streams that are being captured
+/// The null stream is ordered with all of ours: nobody may use it while one of them is captured.
+cudaError_t use_null_stream() {
+  return capturing > 0 ? fail(cudaErrorStreamCaptureImplicit) : cudaSuccess;
+}
 
 }  // namespace
 
 void launch(Stream* stream, const char* name, const void* kernel, Dim3 blocks, unsigned threads,
             std::size_t shared_bytes, std::function<void()> body) {
   const std::lock_guard lock(guard);
-  const auto found = shared_limits.find(kernel);
-  const std::size_t most = found == shared_limits.end() ? std::size_t{48} * 1024 : found->second;
-  if (shared_bytes > most)
-    throw std::logic_error(std::string("kernel ") + name + " asks for " + std::to_string(shared_bytes) +
-                           " bytes of shared memory, its limit is " + std::to_string(most));
+  // Asked for by the launch, and again by a graph that holds it.
+  const auto check_limit = [=] {
+    const auto found = shared_limits.find(kernel);
+    const std::size_t most = found == shared_limits.end() ? std::size_t{48} * 1024 : found->second;
+    if (shared_bytes > most)
+      throw std::logic_error(std::string("kernel ") + name + " asks for " + std::to_string(shared_bytes) +
+                             " bytes of shared memory, its limit is " + std::to_string(most));
+  };
+  check_limit();
   enqueue(stream, std::string("kernel ") + name, [=, body = std::move(body)] {
+    check_limit();
     ++kernels_run;
     run_grid(name, blocks, threads, shared_bytes, body);
   });
@@ -299,6 +308,7 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int dev
   return cudaSuccess;
 }
 cudaError_t cudaDeviceSynchronize() {
+  if (const std::lock_guard lock(guard); use_null_stream() != cudaSuccess) return last_error;
   ++waits;
   return cudaSuccess;
 }
@@ -313,7 +323,7 @@ cudaError_t cudaRuntimeGetVersion(int* version) {
 
 cudaError_t cudaMalloc(void** data, std::size_t bytes) {
   const std::lock_guard lock(guard);
-  if (capturing > 0) return fail(cudaErrorStreamCaptureUnsupported);
+  if (use_null_stream() != cudaSuccess) return last_error;
   if (limit > 0 && in_use + bytes > limit) return fail(cudaErrorMemoryAllocation);
   *data = heap().take(bytes);
   if (*data == nullptr) return fail(cudaErrorMemoryAllocation);
@@ -322,6 +332,7 @@ cudaError_t cudaMalloc(void** data, std::size_t bytes) {
 }
 cudaError_t cudaFree(void* data) {
   const std::lock_guard lock(guard);
+  if (use_null_stream() != cudaSuccess) return last_error;
   if (data != nullptr) in_use -= heap().give(data);
   return cudaSuccess;
 }
@@ -357,7 +368,7 @@ cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t, cudaMemPoolAttr, void*) {
 }
 cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cudaMemcpyKind) {
   const std::lock_guard lock(guard);
-  if (wait_for(nullptr) != cudaSuccess) return last_error;
+  if (use_null_stream() != cudaSuccess || wait_for(nullptr) != cudaSuccess) return last_error;
   const Open open;
   std::memcpy(to, from, bytes);
   return cudaSuccess;
@@ -379,6 +390,7 @@ cudaError_t cudaMemcpy2DAsync(void* to, std::size_t to_pitch, const void* from, 
   return cudaSuccess;
 }
 cudaError_t cudaMemset(void* data, int value, std::size_t bytes) {
+  if (const std::lock_guard lock(guard); use_null_stream() != cudaSuccess) return last_error;
   return cudaMemsetAsync(data, value, bytes, nullptr);
 }
 cudaError_t cudaMemsetAsync(void* data, int value, std::size_t bytes, cudaStream_t s) {
@@ -410,15 +422,9 @@ cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
   return cudaSuccess;
 }
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
-  return cudaEventRecordWithFlags(event, stream, 0);
-}
-cudaError_t cudaEventRecordWithFlags(cudaEvent_t event, cudaStream_t s, unsigned flags) {
   const std::lock_guard lock(guard);
-  const bool external = flags == cudaEventRecordExternal, in_capture = stream_of(s).capturing;
-  if (external && !in_capture) return fail(cudaErrorInvalidValue);
-  event->captured = in_capture && !external;
+  event->captured = stream_of(stream).capturing;
   event->at = std::chrono::steady_clock::now();
-  if (external) enqueue(s, "event", [] {});
   return cudaSuccess;
 }
 cudaError_t cudaEventElapsedTime(float* ms, cudaEvent_t from, cudaEvent_t to) {

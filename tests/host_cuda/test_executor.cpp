@@ -12,6 +12,22 @@
 
 using namespace emshap::host_cuda;
 
+namespace {
+
+/// Ends the capture and launches its graph twice.
+void run_captured_twice(cudaStream_t stream) {
+  cudaGraph_t graph = nullptr;
+  REQUIRE(cudaStreamEndCapture(stream, &graph) == cudaSuccess);
+  cudaGraphExec_t exec = nullptr;
+  REQUIRE(cudaGraphInstantiate(&exec, graph, 0) == cudaSuccess);
+  CHECK(cudaGraphLaunch(exec, stream) == cudaSuccess);
+  CHECK(cudaGraphLaunch(exec, stream) == cudaSuccess);
+  CHECK(cudaGraphDestroy(graph) == cudaSuccess);
+  CHECK(cudaGraphExecDestroy(exec) == cudaSuccess);
+}
+
+}  // namespace
+
 TEST_CASE("every thread of every block runs once, between barriers in step") {
   for (const unsigned threads : {32u, 64u, 256u, 1024u})
     for (const unsigned blocks : {1u, 2u, 7u}) {
@@ -109,17 +125,11 @@ TEST_CASE("graphs run what was recorded, at each launch, and refuse waits while 
   REQUIRE(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal) == cudaSuccess);
   launch(stream, "step", nullptr, {1, 1, 1}, 32, 0, [&] { ++runs; });
   CHECK(runs == 0);
-  cudaGraph_t graph = nullptr;
-  REQUIRE(cudaStreamEndCapture(stream, &graph) == cudaSuccess);
-  cudaGraphExec_t exec = nullptr;
-  REQUIRE(cudaGraphInstantiate(&exec, graph, 0) == cudaSuccess);
-  CHECK(cudaGraphLaunch(exec, stream) == cudaSuccess);
-  CHECK(cudaGraphLaunch(exec, stream) == cudaSuccess);
+  run_captured_twice(stream);
   CHECK(runs == 64);
-  CHECK(cudaGraphDestroy(graph) == cudaSuccess);
-  CHECK(cudaGraphExecDestroy(exec) == cudaSuccess);
   REQUIRE(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal) == cudaSuccess);
   CHECK(cudaStreamSynchronize(stream) == cudaErrorStreamCaptureUnsupported);
+  cudaGraph_t graph = nullptr;
   CHECK(cudaStreamEndCapture(stream, &graph) == cudaErrorStreamCaptureInvalidated);
   CHECK(cudaStreamDestroy(stream) == cudaSuccess);
 }
@@ -156,15 +166,8 @@ TEST_CASE("the stand-in for cuBLAS reads by columns, refuses what cuBLAS refuses
   CHECK(c[0] == 0);
   cublasHandle_t late = nullptr;
   CHECK(cublasCreate(&late) == CUBLAS_STATUS_ALLOC_FAILED);
-  cudaGraph_t graph = nullptr;
-  REQUIRE(cudaStreamEndCapture(stream, &graph) == cudaSuccess);
-  cudaGraphExec_t exec = nullptr;
-  REQUIRE(cudaGraphInstantiate(&exec, graph, 0) == cudaSuccess);
-  CHECK(cudaGraphLaunch(exec, stream) == cudaSuccess);
-  CHECK(cudaGraphLaunch(exec, stream) == cudaSuccess);
+  run_captured_twice(stream);
   CHECK(c[0] == 2 * 531);
-  CHECK(cudaGraphDestroy(graph) == cudaSuccess);
-  CHECK(cudaGraphExecDestroy(exec) == cudaSuccess);
   CHECK(cublasDestroy(handle) == CUBLAS_STATUS_SUCCESS);
   CHECK(cudaStreamDestroy(stream) == cudaSuccess);
 }

@@ -63,7 +63,9 @@ EMSHAP_API std::string emshap_architecture(const EmshapModel& model, const std::
 /// The model described, with initial weights. Throws IoError for a text that is damaged or of another model.
 EMSHAP_API std::unique_ptr<EmshapModel> make_emshap_model(const std::string& architecture,
                                                           DType dtype = DType::f32, Device device = {});
-/// The same model with the same weights on a GPU, f32; for set-GRU proposals. Throws DeviceError for others.
+/// The same model with the same weights on another device. Throws ConfigError for a model that cannot be
+/// saved (no energy network, a proposal other than the set-GRU and the masked MLP), and DeviceError for a GPU
+/// and a proposal that does not draw there (all but the set-GRU).
 EMSHAP_API std::unique_ptr<EmshapModel> copy_to_device(const EmshapModel& model, Device device);
 /// The hash of the feature space that the model was made for. Throws IoError.
 EMSHAP_API std::string architecture_space_hash(const std::string& architecture);
