@@ -62,18 +62,23 @@ void read_bytes(Context& ctx, void* to, const void* from, std::int64_t bytes) {
   ctx.synchronize();
 }
 
-void copy_bytes(void* to, Device to_device, const void* from, Device from_device, std::int64_t bytes) {
+void copy_bytes(void* to, Device target, const void* from, Device source, std::int64_t bytes) {
   if (bytes <= 0) return;
-  if (to_device.kind == DeviceKind::cpu && from_device.kind == DeviceKind::cpu) {
+  if (target.kind == DeviceKind::cpu && source.kind == DeviceKind::cpu) {
     std::memcpy(to, from, static_cast<std::size_t>(bytes));
   } else {
     // Between two GPUs: nothing orders the work of the other one with the copy.
-    if (to_device.kind == DeviceKind::cuda && from_device.kind == DeviceKind::cuda &&
-        to_device != from_device)
-      cuda_runtime::synchronize_device(to_device.index);
-    cuda_runtime::copy(to, from, bytes,
-                       from_device.kind == DeviceKind::cuda ? from_device.index : to_device.index);
+    if (target.kind == DeviceKind::cuda && source.kind == DeviceKind::cuda && target != source)
+      cuda_runtime::synchronize_device(target.index);
+    cuda_runtime::copy(to, from, bytes, source.kind == DeviceKind::cuda ? source.index : target.index);
   }
+}
+
+Tensor to_device(const Tensor& from, Device device) {
+  Tensor to(from.shape(), from.dtype(), device);
+  copy_bytes(to.view().data(), device, from.view().data(), from.device(),
+             from.elements() * size_of(from.dtype()));
+  return to;
 }
 
 void zero_bytes(void* data, std::int64_t bytes, Device device) {

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "emshap/core/device.h"
+#include "emshap/core/tensor.h"
 
 namespace emshap {
 
@@ -17,7 +18,9 @@ void free_pinned(void* data, Device device) noexcept;
 /// Copies on the context's stream, behind its work, and waits for that stream alone. `to` is on the host.
 void read_bytes(Context& ctx, void* to, const void* from, std::int64_t bytes);
 /// Copies between any two devices and waits until it is done.
-void copy_bytes(void* to, Device to_device, const void* from, Device from_device, std::int64_t bytes);
+void copy_bytes(void* to, Device target, const void* from, Device source, std::int64_t bytes);
+/// A copy of `from` on this device.
+Tensor to_device(const Tensor& from, Device device);
 void zero_bytes(void* data, std::int64_t bytes, Device device);
 
 }  // namespace emshap

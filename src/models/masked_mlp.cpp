@@ -81,25 +81,22 @@ void MaskedMlp::Impl::initialise(const MaskedMlpOptions& o, ParameterStore& stor
   for (const double f : layout.frequencies) bias.push_back(std::log(f));
   if (category) start_small(*category, bias);
 
-  const auto to_device = [&](const Tensor& host, DType type) {
-    Tensor rounded(host.shape(), type), t(host.shape(), type, device);
+  const auto rounded_there = [&](const Tensor& host, DType type) {
+    Tensor rounded(host.shape(), type);
     Context here;
     ops::copy(here, host, rounded);
-    copy_bytes(t.view().data(), device, rounded.view().data(), Device{}, t.elements() * size_of(type));
-    return t;
+    return to_device(rounded, device);
   };
-  mean = to_device(Tensor::from(o.base.mean, {F}), DType::f64);
-  cov = to_device(Tensor::from(o.base.covariance, {F, F}), DType::f64);
+  mean = rounded_there(Tensor::from(o.base.mean, {F}), DType::f64);
+  cov = rounded_there(Tensor::from(o.base.covariance, {F, F}), DType::f64);
   std::vector<double> is_numeric;
   for (std::int64_t t = 0; t < F; ++t) is_numeric.push_back(layout.categorical(t) ? 0 : 1);
-  numeric = to_device(Tensor::from(is_numeric, {F}), dtype);
+  numeric = rounded_there(Tensor::from(is_numeric, {F}), dtype);
   zero = Tensor::zeros({F}, dtype, device);
   if (V == 0) return;
-  frequencies = to_device(Tensor::from(layout.frequencies, {V}), dtype);
-  values = to_device(Tensor::from(layout.values, {V}), dtype);
-  offsets = Tensor({F + 1}, DType::i32, device);
-  const std::vector<std::int32_t> begins(offset.begin(), offset.end());
-  copy_bytes(offsets.view().data(), device, begins.data(), Device{}, (F + 1) * size_of(DType::i32));
+  frequencies = rounded_there(Tensor::from(layout.frequencies, {V}), dtype);
+  values = rounded_there(Tensor::from(layout.values, {V}), dtype);
+  offsets = to_device(Tensor::from(std::vector<std::int32_t>(offset.begin(), offset.end()), {F + 1}), device);
 }
 
 void MaskedMlp::Impl::encode(Context& ctx, ConstTensorView x, ConstTensorView code, ConstTensorView mask,

@@ -39,15 +39,6 @@ Tensor rounded(const std::vector<double>& values, DType dtype) {
   return t;
 }
 
-/// The same on this device.
-Tensor moved(Tensor from, Device device) {
-  if (device == from.device()) return from;
-  Tensor to(from.shape(), from.dtype(), device);
-  copy_bytes(to.view().data(), device, from.view().data(), from.device(),
-             from.elements() * size_of(from.dtype()));
-  return to;
-}
-
 /// Draws a parameter's values; its index separates it from the others.
 class Initialiser {
  public:
@@ -130,12 +121,12 @@ SetGru::SetGru(const SetGruOptions& options, DType dtype, Device device)
   }
 
   impl_->offsets = options.layout.offsets();
-  impl_->offset_table = moved(
+  impl_->offset_table = to_device(
       Tensor::from(std::vector<std::int32_t>(impl_->offsets.begin(), impl_->offsets.end()), {F + 1}), device);
-  impl_->mean = moved(Tensor::from(options.base.mean, {F}), device);
-  impl_->covariance = moved(Tensor::from(options.base.covariance, {F, F}), device);
-  impl_->values = moved(rounded(options.layout.values, dtype), device);
-  impl_->frequencies = moved(rounded(options.layout.frequencies, dtype), device);
+  impl_->mean = to_device(Tensor::from(options.base.mean, {F}), device);
+  impl_->covariance = to_device(Tensor::from(options.base.covariance, {F, F}), device);
+  impl_->values = to_device(rounded(options.layout.values, dtype), device);
+  impl_->frequencies = to_device(rounded(options.layout.frequencies, dtype), device);
 }
 
 SetGru::~SetGru() = default;

@@ -6,24 +6,14 @@
 #include "emshap/ops/density.h"
 
 namespace emshap {
-namespace {
-
-void send(const Tensor& here, Device device, Tensor& there) {
-  there.ensure(here.shape(), here.dtype(), device);
-  copy_bytes(there.view().data(), device, here.view().data(), Device{},
-             here.elements() * size_of(here.dtype()));
-}
-
-}  // namespace
-
 double HeldOutOnDevice::loss(const Proposal& proposal, const HeldOutPairs& pairs, Context& ctx) {
   const FeatureLayout& layout = proposal.layout();
   const std::int64_t n = pairs.count(), F = layout.features(), V = layout.total_categories();
   if (n == 0) return 0;
   if (x_.empty()) {
-    send(pairs.rows.x, ctx.device(), x_);
-    send(pairs.rows.code, ctx.device(), code_);
-    send(pairs.mask, ctx.device(), mask_);
+    x_ = to_device(pairs.rows.x, ctx.device());
+    code_ = to_device(pairs.rows.code, ctx.device());
+    mask_ = to_device(pairs.mask, ctx.device());
     density_.ensure({n, F}, DType::f32, ctx.device());
     read_density_.resize(static_cast<std::size_t>(n * F));
     read_log_p_.resize(static_cast<std::size_t>(n * V));

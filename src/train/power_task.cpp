@@ -22,11 +22,6 @@ void gather(const Tensor& from, std::span<const std::int64_t> rows, std::int64_t
       std::memcpy(target, source + row * width, static_cast<std::size_t>(width) * sizeof(T));
 }
 
-void move_to(Device device, const Tensor& host, Tensor& to) {
-  to.ensure(host.shape(), host.dtype(), device);
-  copy_bytes(to.view().data(), device, host.view().data(), Device{}, host.elements() * size_of(host.dtype()));
-}
-
 }  // namespace
 
 const PiecewiseLinear* final_encoding(const Pipeline& features) {
@@ -54,7 +49,7 @@ PowerTask::PowerTask(PowerPredictor& network, PowerRows train, PowerRows validat
     : network_(network), train_(std::move(train)), loss_(loss), delta_(huber_delta) {
   if (encoding != nullptr) encoding_ = *encoding;
   validation_.x = std::move(validation.x);
-  move_to(network.store().device(), validation.y, validation_.y);
+  validation_.y = to_device(validation.y, network.store().device());
 }
 
 void PowerTask::encode(Member& m, const double* from, TensorView x) const {
