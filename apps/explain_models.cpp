@@ -65,6 +65,9 @@ class NetworkPredictor final : public Predictor {
     if (same_) return predictor_.predict_groups(ctx, raw, group, same, y);
     predictor_.predict_groups(ctx, picked(raw), group, picked(same), y);
   }
+  std::unique_ptr<Predictor> on_device(Device device) const override {
+    return predictor_.on_device(device, from_, inputs_);
+  }
   GraphValue write(GraphWriter& graph, const GraphValue& raw) const {
     const GraphValue x = same_ ? raw : graph.op("Gather", {raw, graph.integers(from_)}, {{"axis", 1}});
     return io::write_power(model_.scaler, *model_.network)(graph, x);

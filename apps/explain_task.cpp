@@ -210,7 +210,7 @@ std::string data_json(const ExplainRows& data) {
 
 /// Runs the comparison, keeps it in `all` and in a file, and returns its table.
 std::string compare(const ExplainTask& o, const Explainer& explainer, const ExplainModels& models,
-                    const Tensor& train, const ExplainRows& data, const EmshapModel* on_device,
+                    const Tensor& train, const ExplainRows& data, const DeviceParts& on_device,
                     TeamPool& pool, Session& session, Explained& all) {
   try {
     const ComparedValues compared = compare_value_functions(o.compare, explainer, o.values, models, train,
@@ -254,14 +254,15 @@ void explain(const ExplainTask& o, Session& session) {
   const bool needs_training = o.values.method != "emshap" || !o.compare.empty();
   const Tensor train = needs_training ? training_rows(models, !o.models.background.empty(), session.sink())
                                       : Tensor({0, data.raw.cols()});
-  const std::unique_ptr<EmshapModel> on_device = model_on_device(o.values.method, models, session);
-  const MethodValues method(o.values.method, models, train, o.values.drawn, session.sink(), on_device.get());
+  const DeviceCopies on_device = copies_on_device(o.values.method, models, session);
+  const MethodValues method(o.values.method, models, train, o.values.drawn, session.sink(),
+                            on_device.parts());
   const ValueFunction& values = method.values();
   Explainer explainer(values, *models.f, players_of(o, models, values), models.background,
                       explain_options(o, session.seed()), pool);
 
   nlohmann::ordered_json settings = settings_json(o, models, values, session.seed());
-  if (on_device != nullptr)
+  if (on_device.model != nullptr)
     settings["device"] = cuda_tf32() ? "cuda, TF32" : "cuda";  // draws differ by flips
   AttributionAbout about;
   about.method = o.values.method;
@@ -302,7 +303,7 @@ void explain(const ExplainTask& o, Session& session) {
   for (const std::string& warning : about.warnings) session.sink().log(LogLevel::warning, warning);
   std::string comparison;
   if (!o.compare.empty()) {
-    comparison = compare(o, explainer, models, train, data, on_device.get(), pool, session, all);
+    comparison = compare(o, explainer, models, train, data, on_device.parts(), pool, session, all);
   }
   if (o.report) write_report(all, o.out, o.report_rows, pool, session);
   write_attributions(o.out, run, about, data.columns(), session.sink());

@@ -51,10 +51,9 @@ std::vector<std::int64_t> clusters(const ExplainRows& data, const std::vector<st
 
 }  // namespace
 
-std::unique_ptr<EmshapModel> model_on_device(const std::string& method, const ExplainModels& models,
-                                             Session& session) {
+DeviceCopies copies_on_device(const std::string& method, const ExplainModels& models, Session& session) {
   const Device device = session.device();
-  if (device.kind == DeviceKind::cpu) return nullptr;
+  if (device.kind == DeviceKind::cpu) return {};
   const bool chosen = session.common().device != "auto";
   const std::string cpu_alone =
       method != "emshap" || !models.density ? fmt::format("the method {} runs on the CPU", method)
@@ -63,16 +62,20 @@ std::unique_ptr<EmshapModel> model_on_device(const std::string& method, const Ex
           : "";
   if (cpu_alone.empty()) {
     session.log_device(device);
-    return copy_to_device(*models.density->model, device);
+    DeviceCopies copies{copy_to_device(*models.density->model, device), models.f->on_device(device)};
+    if (copies.f == nullptr)
+      session.sink().log(LogLevel::info,
+                         "the GPU draws, the CPU predicts: this predictor has no form for a GPU");
+    return copies;
   }
   if (chosen) throw DeviceError(cpu_alone + "; use --device cpu");
   session.sink().log(LogLevel::info, cpu_alone);
-  return nullptr;
+  return {};
 }
 
 MethodValues::MethodValues(const std::string& method, const ExplainModels& models, ConstTensorView train,
                            const DrawnValueOptions& options, ProgressSink& sink,
-                           const EmshapModel* on_device) {
+                           const DeviceParts& on_device) {
   if (models.density) {
     space_ = &models.density->space;
     density_ = models.density->model.get();
@@ -96,7 +99,7 @@ MethodValues::MethodValues(const std::string& method, const ExplainModels& model
 ComparedValues compare_value_functions(const std::vector<std::string>& methods, const Explainer& own,
                                        const ValueChoice& choice, const ExplainModels& models,
                                        ConstTensorView train, const ExplainRows& data,
-                                       std::int64_t rows_limit, const EmshapModel* on_device, TeamPool& pool,
+                                       std::int64_t rows_limit, const DeviceParts& on_device, TeamPool& pool,
                                        Session& session) {
   std::vector<std::string> names{choice.method};
   for (const std::string& name : methods)

@@ -22,17 +22,25 @@ struct ValueChoice {
   DrawnValueOptions drawn;
 };
 
-/// The density model on the GPU that --device chose; null on the CPU, and with --device auto where the GPU
-/// has no part in it. Throws DeviceError where --device cuda asks for what only the CPU does.
-std::unique_ptr<EmshapModel> model_on_device(const std::string& method, const ExplainModels& models,
-                                             Session& session);
+/// What lies on a GPU for the value function.
+struct DeviceCopies {
+  std::unique_ptr<EmshapModel> model;
+  std::unique_ptr<Predictor> f;
+  DeviceParts parts() const { return {model.get(), f.get()}; }
+};
+
+/// The models on the GPU that --device chose; none on the CPU, and with --device auto where the GPU has no
+/// part in it; no predictor where it has no form for a GPU. Throws DeviceError where --device cuda asks for
+/// what only the CPU does.
+DeviceCopies copies_on_device(const std::string& method, const ExplainModels& models, Session& session);
 
 /// A value function with what it refers to but the models.
 class MethodValues {
  public:
-  /// `models` must outlive it, and so must `on_device`. `train`: the rows that baselines are fitted on.
+  /// `models` must outlive it, and so must the copies `on_device`. `train`: the rows that baselines are
+  /// fitted on.
   MethodValues(const std::string& method, const ExplainModels& models, ConstTensorView train,
-               const DrawnValueOptions& options, ProgressSink& sink, const EmshapModel* on_device = nullptr);
+               const DrawnValueOptions& options, ProgressSink& sink, const DeviceParts& on_device = {});
   const ValueFunction& values() const { return own_ ? *own_ : *baseline_.values; }
   /// The density of a Gaussian baseline, or the EmSHAP model's; null where there is none.
   const FeatureSpace* space() const { return space_; }
@@ -55,7 +63,7 @@ struct ComparedValues {
 ComparedValues compare_value_functions(const std::vector<std::string>& methods, const Explainer& own,
                                        const ValueChoice& choice, const ExplainModels& models,
                                        ConstTensorView train, const ExplainRows& data,
-                                       std::int64_t rows_limit, const EmshapModel* on_device, TeamPool& pool,
+                                       std::int64_t rows_limit, const DeviceParts& on_device, TeamPool& pool,
                                        Session& session);
 
 }  // namespace emshap::app

@@ -206,10 +206,12 @@ stage_kernels() {
   local folder rc=0
   configure build/host-cuda -DCMAKE_BUILD_TYPE=Release -DEMSHAP_WITH_CUDA=HOST -DEMSHAP_WITH_IO=OFF \
     -DEMSHAP_BUILD_APPS=OFF -DEMSHAP_BUILD_BENCHMARKS=OFF || return 1
-  build kernels-on-host build/host-cuda tests/cuda/all tests/layers/all test_drawn_values || return 1
-  for folder in cuda layers explain; do
+  build kernels-on-host build/host-cuda tests/cuda/all tests/layers/all test_drawn_values \
+    test_power_model_predictor || return 1
+  for folder in cuda layers explain train; do
     local only=()
     [ "$folder" != explain ] || only=(-R '^drawn_values$')
+    [ "$folder" != train ] || only=(-R '^power_model_predictor$')
     EMSHAP_TEST_DEVICE=cuda EMSHAP_REQUIRE_GPU=1 \
       run_ctest "kernels-$folder" "build/host-cuda/tests/$folder" -LE slow "${only[@]}" || rc=1
   done

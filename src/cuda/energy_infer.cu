@@ -1,4 +1,4 @@
-#include "cuda/tile_product.cuh"
+#include "cuda/tile_layer.cuh"
 #include "emshap/core/error.h"
 #include "math/activation.h"
 #include "math/energy_shape.h"
@@ -15,9 +15,6 @@
 namespace emshap::cuda {
 namespace {
 
-constexpr int chunk_rows = math::energy_chunk_rows, chunk_cols = math::energy_chunk_cols,
-              half = chunk_cols / 2;
-
 struct EnergyLaunch {
   EnergyStack stack;
   math::EnergyTile tile;
@@ -26,40 +23,8 @@ struct EnergyLaunch {
   float* energy;
 };
 
-/// store(column, group, sums of its four draws) for all columns of in W; begins with a barrier.
-template <class Store>
-__device__ void tile_layer(const math::EnergyTile& tile, const float* in, const Mat<const float>& w,
-                           float* chunk, const Store& store) {
-  const int item = static_cast<int>(threadIdx.x), threads = static_cast<int>(blockDim.x), S = tile.stride;
-  const int u = item % (half / 4) * 4, g = item / (half / 4);
-  const bool works = g < tile.draws / 4;
-  const int depth = static_cast<int>(w.rows), cols = static_cast<int>(w.cols);
-  for (int c0 = 0; c0 < cols; c0 += chunk_cols) {
-    float sum[2][4][4] = {};
-    for (int k0 = 0; k0 < depth; k0 += chunk_rows) {
-      const int rows = depth - k0 < chunk_rows ? depth - k0 : chunk_rows;
-      __syncthreads();
-      for (int i = item; i < rows * chunk_cols; i += threads) {
-        const int k = i / chunk_cols, c = i % chunk_cols;
-        chunk[i] = c0 + c < cols ? w.data[(k0 + k) * w.stride + c0 + c] : 0.f;
-      }
-      __syncthreads();
-      if (works) add_tile_product<2>(in + k0 * S + 4 * g, S, chunk + u, chunk_cols, half, rows, sum);
-    }
-    if (!works) continue;
-    EMSHAP_UNROLL
-    for (int p = 0; p < 2; ++p) {
-      EMSHAP_UNROLL
-      for (int j = 0; j < 4; ++j) {
-        const int column = c0 + p * half + u + j;
-        if (column < cols) store(column, g, Quad{{sum[p][0][j], sum[p][1][j], sum[p][2][j], sum[p][3][j]}});
-      }
-    }
-  }
-}
-
 template <Activation A>
-__global__ void __launch_bounds__(math::energy_threads) energy_infer_kernel(EnergyLaunch l) {
+__global__ void __launch_bounds__(math::layer_threads) energy_infer_kernel(EnergyLaunch l) {
   float* memory = shared_memory<float>();
   float *stream = memory + l.tile.buffers[0], *u = memory + l.tile.buffers[1],
         *next = memory + l.tile.buffers[2];
@@ -72,7 +37,7 @@ __global__ void __launch_bounds__(math::energy_threads) energy_infer_kernel(Ener
     const int d = i / F, t = i % F;
     u[t * S + d] = first + d < l.x.rows ? l.x.data[(first + d) * l.x.stride + t] : 0.f;
   }
-  tile_layer(l.tile, u, l.stack.completion, chunk, [&](int column, int g, Quad sum) {
+  tile_layer(D, S, u, l.stack.completion, chunk, [&](int column, int g, Quad sum) {
     EMSHAP_UNROLL
     for (int i = 0; i < 4; ++i) {
       const std::int64_t n = first + 4 * g + i;
@@ -87,7 +52,7 @@ __global__ void __launch_bounds__(math::energy_threads) energy_infer_kernel(Ener
     float* in = begins ? stream : u;
     // The last layer of a block adds to the stream, in place where nobody reads that any more.
     float* out = !ends || begins ? next : stream;
-    tile_layer(l.tile, in, l.stack.layer[layer].weight, chunk, [&](int column, int g, Quad sum) {
+    tile_layer(D, S, in, l.stack.layer[layer].weight, chunk, [&](int column, int g, Quad sum) {
       const Quad before = load_quad(stream + column * S + 4 * g);
       EMSHAP_UNROLL
       for (int i = 0; i < 4; ++i) {
@@ -126,7 +91,7 @@ void energy_infer(Context& ctx, const EnergyStack& stack, Activation activation,
     throw DeviceError(
         "the energy network is too wide for the GPU: four completions do not fit into the shared "
         "memory of a block; use --device cpu");
-  const Grid grid{math::ceil_div(x.rows, tile.draws), math::energy_threads, tile.bytes};
+  const Grid grid{math::ceil_div(x.rows, tile.draws), math::layer_threads, tile.bytes};
   const EnergyLaunch l{stack, tile, x, shared, x.rows / shared.rows, energy};
   math::with_activation(
       activation, [&](auto choice) { launch(ctx, "energy_infer", energy_infer_kernel<choice()>, grid, l); });

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "core/memory.h"
 #include "data/feature_map.h"
 #include "emshap/core/error.h"
 
@@ -165,6 +166,39 @@ std::int64_t DrawMap::to_raw(std::int64_t t, const double* x, std::int64_t x_str
     raw[i * raw_stride] = static_cast<float>(value);
   }
   return clamped;
+}
+
+DeviceDrawMap DrawMap::on_device(Device device) const {
+  std::vector<std::int32_t> first = {0}, feature(static_cast<std::size_t>(space_->inputs()), -1);
+  std::vector<float> begin, origin, value, slope, least, greatest;
+  for (std::size_t t = 0; t < pieces_.size(); ++t) {
+    const Pieces& p = pieces_[t];
+    begin.push_back(-infinity);
+    begin.insert(begin.end(), p.begin.begin(),
+                 p.begin.begin() + static_cast<std::ptrdiff_t>(p.value.size()) - 1);
+    origin.insert(origin.end(), p.origin.begin(), p.origin.end());
+    value.insert(value.end(), p.value.begin(), p.value.end());
+    slope.insert(slope.end(), p.slope.begin(), p.slope.end());
+    least.push_back(p.low);
+    greatest.push_back(p.high);
+    first.push_back(static_cast<std::int32_t>(begin.size()));
+    feature[static_cast<std::size_t>(input_[t])] = static_cast<std::int32_t>(t);
+  }
+  const auto sent = [&](const auto& values) {
+    return to_device(Tensor::from(values, {static_cast<std::int64_t>(values.size())}), device);
+  };
+  DeviceDrawMap out;
+  out.first = sent(first);
+  out.begin = sent(begin);
+  out.origin = sent(origin);
+  out.low = sent(std::vector<float>(pieces_.size(), -finite));
+  out.high = sent(std::vector<float>(pieces_.size(), finite));
+  out.value = sent(value);
+  out.slope = sent(slope);
+  out.least = sent(least);
+  out.greatest = sent(greatest);
+  out.feature_of = sent(feature);
+  return out;
 }
 
 }  // namespace emshap

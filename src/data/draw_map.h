@@ -3,9 +3,23 @@
 #include <cstdint>
 #include <vector>
 
+#include "emshap/core/tensor.h"
 #include "emshap/data/feature_space.h"
+#include "emshap/ops/pieces.h"
 
 namespace emshap {
+
+/// A DrawMap's tables on a device, for ops::complete_rows.
+class DeviceDrawMap {
+ public:
+  ops::Pieces pieces() const { return {first, begin, origin, low, high}; }
+  ops::PieceLines lines() const { return {value, slope, least, greatest}; }
+  const Tensor& feature() const { return feature_of; }
+
+ private:
+  friend class DrawMap;
+  Tensor first, begin, origin, low, high, value, slope, least, greatest, feature_of;
+};
 
 /// FeatureSpace::to_raw for single features: inverse transform, widened range, grid, categories. All of these
 /// together are one increasing function of the draw, made of straight pieces; float32 draws are looked up in
@@ -23,6 +37,8 @@ class DrawMap {
                       std::int64_t raw_stride) const;
   std::int64_t to_raw(std::int64_t t, const double* x, std::int64_t x_stride, std::int64_t n, float* raw,
                       std::int64_t raw_stride) const;
+  /// What to_raw does with float32 draws, bit for bit.
+  DeviceDrawMap on_device(Device device) const;
 
  private:
   /// Piece j holds from begin[j - 1] (the first float32 on it) on: value[j] + slope[j] (x - origin[j]).

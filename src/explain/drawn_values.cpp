@@ -30,9 +30,11 @@ struct Lane {
   explicit Lane(Backend backend) : ctx(backend) {}
   Context ctx;
   std::unique_ptr<DeviceDraws> device;  // where a GPU draws
+  DevicePredictions predicted;          // and predicts
   WeightedDraws drawn;
   Tensor x, mask, target, code;     // (pairs, F)
-  Tensor noise, narrow;             // independent noise of the pairs' draws
+  Tensor raw;                       // (pairs, D), for a GPU
+  Tensor noise;                     // independent noise of the pairs' draws
   Tensor completion, y, same;       // (pairs draws, D), (pairs draws, 1), (pairs, D)
   std::vector<std::int64_t> pairs;  // of the block
   std::vector<double> f, w;         // (pairs, K)
@@ -47,7 +49,7 @@ struct Points {
 class DrawnValues final : public ValueFunction {
  public:
   DrawnValues(std::string name, const FeatureSpace& space, const EmshapModel& model, const Predictor& f,
-              const DrawnValueOptions& options, const EmshapModel* on_device)
+              const DrawnValueOptions& options, const DeviceParts& on_device)
       : name_(std::move(name)),
         space_(space),
         model_(model),
@@ -70,6 +72,12 @@ class DrawnValues final : public ValueFunction {
       noise_ = Tensor({plan_.draws, F}, model.proposal().dtype());
       Context ctx;
       ops::copy(ctx, noise.uniforms, noise_);
+    }
+    if (on_device_.model != nullptr && on_device_.f != nullptr) {
+      if (on_device_.f->inputs() != D)
+        throw ConfigError(fmt::format("{}: the predictor of the device takes {} columns, expected {}", name_,
+                                      on_device_.f->inputs(), D));
+      device_map_ = map_.on_device(on_device_.model->proposal().device());
     }
     feature_.assign(static_cast<std::size_t>(D), -1);
     for (std::int64_t t = 0; t < F; ++t) feature_[static_cast<std::size_t>(map_.input(t))] = t;
@@ -94,7 +102,7 @@ class DrawnValues final : public ValueFunction {
   bool shared_noise() const override { return options_.noise == ValueNoise::sobol; }
   std::int64_t evaluations() const override { return plan_.draws; }
   std::int64_t scratch_bytes() const override {
-    const std::int64_t most = on_device_ != nullptr ? device_completions_at_once : completions_at_once;
+    const std::int64_t most = on_device_.model != nullptr ? device_completions_at_once : completions_at_once;
     const std::int64_t rows = std::max(most, plan_.draws);
     const std::int64_t width = 4 * F + 2 * D + 8 * model_.proposal().context_width() + 64;
     return std::max<std::int64_t>(1, std::thread::hardware_concurrency()) * rows * width *
@@ -132,7 +140,7 @@ class DrawnValues final : public ValueFunction {
     const auto of = [&](std::int64_t completions) {
       return std::max<std::int64_t>(1, completions / plan_.draws);
     };
-    if (on_device_ == nullptr) return of(completions_at_once);
+    if (on_device_.model == nullptr) return of(completions_at_once);
     const std::int64_t shared_out = (pairs + 2 * threads - 1) / (2 * threads);
     return std::clamp(shared_out, of(completions_at_once), of(device_completions_at_once));
   }
@@ -298,21 +306,20 @@ class DrawnValues final : public ValueFunction {
                              .target = lacking ? lane.target.view() : ConstTensorView(),
                              .numbers = {}};
       const GivenNoise noise{.draws = part.draws, .uniforms = uniforms(job, part), .order = part.order};
-      if (on_device_ != nullptr && !lacking) {
-        if (lane.device == nullptr) lane.device = std::make_unique<DeviceDraws>(*on_device_);
-        lane.device->draw(query, noise, lane.drawn);
-      } else {
-        model_.draw(lane.ctx, query, noise, lane.drawn);
+      const bool on_gpu = on_device_.model != nullptr && !lacking;
+      if (on_gpu && lane.device == nullptr) lane.device = std::make_unique<DeviceDraws>(*on_device_.model);
+      if (on_gpu && on_device_.f != nullptr) {
+        predict_on_device(job, query, noise);
+        keep<float>(lane, part, lane.predicted.y, lane.predicted.weights);
+        continue;
       }
+      if (on_gpu)
+        lane.device->draw(query, noise, lane.drawn);
+      else
+        model_.draw(lane.ctx, query, noise, lane.drawn);
       complete<T>(job, part.draws);
       f_.predict_groups(lane.ctx, lane.completion, part.draws, lane.same, lane.y);
-      const T* w = lane.drawn.weights.ptr<T>();
-      for (std::int64_t i = 0; i < n; ++i)
-        for (std::int64_t k = 0; k < part.draws; ++k) {
-          const auto to = static_cast<std::size_t>(i * K + part.first + k);
-          lane.f[to] = lane.y.ptr<float>()[i * part.draws + k];
-          lane.w[to] = weighted_ ? static_cast<double>(w[i * part.draws + k]) : 1;
-        }
+      keep<T>(lane, part, lane.y, lane.drawn.weights);
     }
     for (std::int64_t i = 0; i < n; ++i) {
       const std::int64_t pair = lane.pairs[static_cast<std::size_t>(i)];
@@ -323,6 +330,43 @@ class DrawnValues final : public ValueFunction {
             "{}: the value of a coalition of row {} is {}, expected a finite number; its values may be too "
             "large for the energy's weights",
             name_, number(job.rows, job.explicand(pair)), v));
+    }
+  }
+
+  /// The predictions and weights of a part of the draws.
+  template <class T>
+  void keep(Lane& lane, const DrawPlan::Part& part, const Tensor& y, const Tensor& weights) const {
+    const std::int64_t K = plan_.draws;
+    const T* w = weighted_ ? weights.ptr<T>() : nullptr;
+    for (std::int64_t i = 0; i < static_cast<std::int64_t>(lane.pairs.size()); ++i)
+      for (std::int64_t k = 0; k < part.draws; ++k) {
+        const auto to = static_cast<std::size_t>(i * K + part.first + k);
+        lane.f[to] = y.ptr<float>()[i * part.draws + k];
+        lane.w[to] = weighted_ ? static_cast<double>(w[i * part.draws + k]) : 1;
+      }
+  }
+
+  void predict_on_device(Job& job, const ModelQuery& query, const GivenNoise& noise) const {
+    Lane& lane = job.lane;
+    const auto n = static_cast<std::int64_t>(lane.pairs.size());
+    lane.raw.ensure({n, D}, DType::f32);
+    for (std::int64_t i = 0; i < n; ++i)
+      std::copy_n(raw(job.rows, job.explicand(lane.pairs[static_cast<std::size_t>(i)])), D,
+                  lane.raw.ptr<float>() + i * D);
+    lane.device->predict(query, noise, lane.raw, device_map_, *on_device_.f, lane.predicted);
+    job.clamped += lane.predicted.clamped;
+    const float* known = lane.mask.ptr<float>();
+    job.drawn += noise.draws * std::count_if(known, known + n * F, [](float m) { return m <= .5f; });
+    if (lane.predicted.not_numbers > 0) {  // the CPU names the feature
+      lane.device->draw(query, noise, lane.drawn);
+      complete<float>(job, noise.draws);
+    }
+    for (std::int64_t i = 0; i < n * noise.draws; ++i) {
+      const float y = lane.predicted.y.ptr<float>()[i];
+      if (!std::isfinite(y))
+        throw NumericalError(fmt::format(
+            "{}: the predictor gave {} for a completion of row {}, expected a finite number", name_, y,
+            number(job.rows, job.explicand(lane.pairs[static_cast<std::size_t>(i / noise.draws)]))));
     }
   }
 
@@ -437,12 +481,13 @@ class DrawnValues final : public ValueFunction {
   std::string name_;
   const FeatureSpace& space_;
   const EmshapModel& model_;
-  const EmshapModel* const on_device_;  // null: the CPU draws
+  const DeviceParts on_device_;
   const Predictor& f_;
   const DrawnValueOptions options_;
   const bool weighted_;
   const DrawPlan plan_;
   const DrawMap map_;
+  DeviceDrawMap device_map_;
   const std::int64_t F, D;
   Tensor noise_;                       // (K, F), shared noise
   std::vector<std::int64_t> feature_;  // (D): -1 for dropped columns
@@ -455,7 +500,7 @@ class DrawnValues final : public ValueFunction {
 
 std::unique_ptr<ValueFunction> drawn_values(std::string name, const FeatureSpace& space,
                                             const EmshapModel& model, const Predictor& f,
-                                            const DrawnValueOptions& options, const EmshapModel* on_device) {
+                                            const DrawnValueOptions& options, const DeviceParts& on_device) {
   return std::make_unique<DrawnValues>(std::move(name), space, model, f, options, on_device);
 }
 

@@ -10,6 +10,7 @@
 #include "emshap/ops/elementwise.h"
 #include "emshap/ops/energy_infer.h"
 #include "emshap/ops/linear.h"
+#include "emshap/ops/mlp_infer.h"
 #include "layers/send.h"
 
 namespace emshap {
@@ -152,6 +153,7 @@ void EnergyNetwork::infer_fused(Context& ctx, ConstTensorView x, ConstTensorView
   w.output_bias = store_->value(output_.bias());
   w.activation = options_.activation;
   w.bound = options_.form == EnergyForm::residual ? options_.bound : 0;
+  const ops::MlpLayer first{store_->value(condition_.weight()), store_->value(condition_.bias())};
   const Workspace::Scope scope(ctx.workspace());
   const std::int64_t most = std::min(fused_conditions, B);
   const TensorView condition = scratch(ctx, {most, F + C}, x.dtype());
@@ -160,7 +162,8 @@ void EnergyNetwork::infer_fused(Context& ctx, ConstTensorView x, ConstTensorView
     const std::int64_t n = std::min(most, B - b);
     ops::copy(ctx, mask.rows(b, n), condition.rows(0, n).columns(0, F));
     ops::copy(ctx, context.rows(b, n), condition.rows(0, n).columns(F, C));
-    condition_.infer(ctx, condition.rows(0, n), shared.rows(0, n));
+    // Not by cuBLAS, whose sums may depend on the number of rows.
+    ops::mlp_infer(ctx, {&first, 1}, Activation::identity, condition.rows(0, n), shared.rows(0, n));
     ops::energy_infer(ctx, w, x.rows(b * R, n * R), shared.rows(0, n),
                       all.columns(b * R, n * R).reshaped({n * R}));
   }

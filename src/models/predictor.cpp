@@ -15,6 +15,10 @@ void Predictor::predict_groups(Context& ctx, ConstTensorView raw, std::int64_t, 
   predict(ctx, raw, y);
 }
 
+std::unique_ptr<Predictor> Predictor::on_device(Device) const {
+  return nullptr;
+}
+
 CallablePredictor::CallablePredictor(std::int64_t inputs, Function function, Calls calls)
     : inputs_(inputs), function_(std::move(function)), calls_(calls) {
   if (inputs < 1)

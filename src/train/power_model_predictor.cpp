@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <optional>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -72,6 +74,17 @@ void PowerModelPredictor::predict_groups(Context& ctx, ConstTensorView raw, std:
     throw ShapeError(fmt::format("the power model got {} rows in groups of {} and columns in common {}",
                                  raw.rows(), group, same.shape().str()));
   impl_->run(ctx, raw, group, same, y);
+}
+
+std::unique_ptr<Predictor> PowerModelPredictor::on_device(Device device) const {
+  std::vector<std::int64_t> same(static_cast<std::size_t>(inputs()));
+  std::iota(same.begin(), same.end(), std::int64_t{0});
+  return on_device(device, same, inputs());
+}
+
+std::unique_ptr<Predictor> PowerModelPredictor::on_device(Device device, std::span<const std::int64_t> from,
+                                                          std::int64_t inputs) const {
+  return impl_->tables ? impl_->tables->on_device(device, from, inputs) : nullptr;
 }
 
 }  // namespace emshap

@@ -2,11 +2,14 @@
 // A power model ready for many predictions: raw float32 in, everything that comes before the first activation
 // in tables, batch normalisation folded into weights.
 #include <cstdint>
+#include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "emshap/core/context.h"
 #include "emshap/core/tensor.h"
+#include "emshap/models/predictor.h"
 #include "emshap/train/power_model.h"
 
 namespace emshap {
@@ -24,6 +27,10 @@ class PowerTables {
   /// in the columns where `same` (n / group, D) is 1; without `same`, each row alone.
   void predict(Context& ctx, ConstTensorView raw, std::int64_t group, ConstTensorView same,
                TensorView y) const;
+
+  /// The tables and layers on a GPU, for rows of `inputs` columns of which from[c] is raw column c here.
+  std::unique_ptr<Predictor> on_device(Device device, std::span<const std::int64_t> from,
+                                       std::int64_t inputs) const;
 
  private:
   struct Layer {

@@ -1,10 +1,9 @@
 #pragma once
 // A set-GRU of the CPU and its rows, on a device: what the fused ops take.
-#include <list>
 #include <string>
 #include <vector>
 
-#include "core/memory.h"
+#include "cuda/on_device.h"
 #include "emshap/ops/gaussian_base.h"
 #include "emshap/ops/linear.h"
 #include "emshap/ops/set_gru_sampler.h"
@@ -12,31 +11,6 @@
 #include "support/devices.h"
 
 namespace emshap::test {
-
-/// Tensors on a device, alive as long as this is.
-class OnDevice {
- public:
-  explicit OnDevice(Device device) : device_(device) {}
-  TensorView copy(const ConstTensorView& from) {
-    const TensorView to = make(from.shape(), from.dtype());
-    copy_bytes(to.data(), device_, from.data(), from.device(), from.elements() * size_of(from.dtype()));
-    return to;
-  }
-  TensorView make(Shape shape, DType dtype = DType::f32) {
-    tensors_.emplace_back(shape, dtype, device_);
-    return tensors_.back();
-  }
-
- private:
-  Device device_;
-  std::list<Tensor> tensors_;
-};
-
-inline std::vector<std::int32_t> integers_of(const ConstTensorView& view) {
-  Tensor host(view.shape(), DType::i32);
-  copy_bytes(host.view().data(), Device{}, view.data(), view.device(), view.elements() * size_of(DType::i32));
-  return {host.ptr<std::int32_t>(), host.ptr<std::int32_t>() + host.elements()};
-}
 
 /// Weights and tokens of `model`, an f32 model on the CPU.
 inline ops::SetGruWeights device_weights(const SetGru& model, OnDevice& memory) {

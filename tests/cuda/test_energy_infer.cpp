@@ -73,8 +73,8 @@ TEST_CASE("energy tiles fit their shared memory, and buffers do not overlap") {
           CHECK(t.buffers[1] >= N * t.stride);
           CHECK(t.buffers[2] - t.buffers[1] >= std::max(F, N) * t.stride);
           CHECK(t.chunk - t.buffers[2] >= N * t.stride);
-          CHECK(t.bytes == 4 * (t.chunk + math::energy_chunk_rows * math::energy_chunk_cols));
+          CHECK(t.bytes == 4 * (t.chunk + math::layer_chunk_rows * math::layer_chunk_cols));
         }
-  CHECK(math::energy_tile(20, 128, 1 << 20, 227 * 1024).draws == math::energy_most_draws);
+  CHECK(math::energy_tile(20, 128, 1 << 20, 227 * 1024).draws == math::layer_most_draws);
   CHECK(math::energy_tile(20, 100000, 10, 227 * 1024).draws == 0);
 }

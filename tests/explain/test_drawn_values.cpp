@@ -8,8 +8,10 @@
 #include <numeric>
 #include <set>
 
+#include "core/memory.h"
 #include "emshap/core/error.h"
 #include "emshap/models/set_gru.h"
+#include "emshap/ops/mlp_infer.h"
 #include "emshap/train/fitted_emshap.h"
 #include "report/density_fixture.h"
 #include "support/compare.h"
@@ -34,6 +36,22 @@ CallablePredictor linear(const std::vector<float>& beta) {
       },
       CallablePredictor::Calls::concurrent);
 }
+
+/// linear() for rows on a device.
+class LinearOnDevice final : public Predictor {
+ public:
+  LinearOnDevice(const std::vector<float>& beta, Device device)
+      : beta_(to_device(Tensor::from(beta, {static_cast<std::int64_t>(beta.size()), 1}), device)),
+        zero_(to_device(Tensor::from<float>({0}, {1}), device)) {}
+  std::int64_t inputs() const override { return beta_.rows(); }
+  void predict(Context& ctx, ConstTensorView raw, TensorView y) const override {
+    const ops::MlpLayer layer{beta_, zero_};
+    ops::mlp_infer(ctx, {&layer, 1}, Activation::identity, raw, y);
+  }
+
+ private:
+  Tensor beta_, zero_;
+};
 
 FeatureSpaceOptions standardised() {
   FeatureSpaceOptions options;
@@ -217,12 +235,25 @@ TEST_SUITE("drawn values") {
           const auto copy = copy_to_device(m.model, device_of(backend));
           const DrawnValueOptions options{.draws = 64, .replicates = 4, .noise = noise, .seed = 9};
           const auto here = drawn_values("emshap", m.space, m.model, m.f, options);
-          const auto there = drawn_values("emshap", m.space, m.model, m.f, options, copy.get());
-          CoalitionValues expected, got, again;
+          const auto there = drawn_values("emshap", m.space, m.model, m.f, options, {.model = copy.get()});
+          const LinearOnDevice f({1, -2, .5f, 3, .25f}, device_of(backend));
+          const auto all_there =
+              drawn_values("emshap", m.space, m.model, m.f, options, {.model = copy.get(), .f = &f});
+          CoalitionValues expected, got, again, predicted, predicted_again;
           TeamPool one(1), two(2);
           here->evaluate(one, {rows, {}}, masks, expected);
           there->evaluate(one, {rows, {}}, masks, got);
           there->evaluate(two, {rows, {}}, masks, again);
+          all_there->evaluate(one, {rows, {}}, masks, predicted);
+          all_there->evaluate(two, {rows, {}}, masks, predicted_again);
+          CHECK(predicted.drawn == got.drawn);
+          CHECK(predicted.clamped == got.clamped);
+          for (std::int64_t i = 0; i < n; ++i) {
+            CHECK(predicted.value.ptr<double>()[i] ==
+                  doctest::Approx(got.value.ptr<double>()[i]).epsilon(1e-5).scale(1));
+            CHECK(predicted.value.ptr<double>()[i] == predicted_again.value.ptr<double>()[i]);
+            CHECK(predicted.effective.ptr<double>()[i] == got.effective.ptr<double>()[i]);
+          }
           std::int64_t apart = 0;  // a draw at the border of two components may fall into the other
           for (std::int64_t i = 0; i < n; ++i) {
             const double v = got.value.ptr<double>()[i], w = expected.value.ptr<double>()[i];

@@ -8,9 +8,11 @@
 #include <limits>
 #include <numeric>
 
+#include "core/memory.h"
 #include "emshap/core/error.h"
 #include "emshap/core/random.h"
 #include "support/compare.h"
+#include "support/devices.h"
 
 using namespace emshap;
 using namespace emshap::test;
@@ -187,6 +189,55 @@ TEST_SUITE("power model predictor") {
       check_close("y", to_doubles(got), to_doubles(want), {2e-5, 2e-3});
       f.predict_groups(ctx, raw, 5, same, got);
       check_close("y", to_doubles(got), to_doubles(want), {2e-5, 2e-3});
+    }
+  }
+
+  TEST_CASE("a copy on a GPU predicts the same, with the same bits for any cut") {
+    for (const Backend backend : backends()) {
+      if (backend != Backend::cuda) continue;
+      const auto there = make_context(backend);
+      const Device device = there->device();
+      Context ctx;
+      for (const std::int64_t bins : {0, 16})
+        for (const int members : {1, 3})
+          for (const Activation activation : {Activation::relu, Activation::gelu})
+            for (const bool clipped : {false, true}) {
+              const Tensor raw = rows_of(1, false);
+              PowerModel m = model_of(
+                  table_of(raw), {.hidden = {40, 24}, .activation = activation, .members = members}, bins);
+              constexpr double infinite = std::numeric_limits<double>::infinity();
+              const std::vector<double> low{-.5, 1e6 - 1, 0, -infinite, .5, -infinite},
+                  high{.7, 1e6 + 2, 1, infinite, infinite, .001};
+              if (clipped) m.scaler.features.clip_inputs(low, high);
+              const PowerModelPredictor f(m);
+              // In rows of eight columns, the model's in another order.
+              const std::vector<std::int64_t> from{7, 0, 3, 2, 6, 1};
+              Tensor wide({N, 8}), want({N, 1});
+              for (std::int64_t r = 0; r < N; ++r) {
+                std::fill_n(wide.ptr<float>() + r * 8, 8, std::numeric_limits<float>::quiet_NaN());
+                for (std::int64_t c = 0; c < D; ++c)
+                  wide.ptr<float>()[r * 8 + from[static_cast<std::size_t>(c)]] = raw.ptr<float>()[r * D + c];
+              }
+              f.predict(ctx, raw, want);
+              const auto copy = f.on_device(device), picking = f.on_device(device, from, 8);
+              CHECK(copy->inputs() == D);
+              CHECK(picking->inputs() == 8);
+              const Tensor x = to_device(raw, device), x8 = to_device(wide, device);
+              Tensor y({N, 1}, DType::f32, device), y8({N, 1}, DType::f32, device),
+                  cut({N, 1}, DType::f32, device);
+              copy->predict(*there, x, y);
+              picking->predict(*there, x8, y8);
+              for (const std::int64_t n : {1, 2, 17, 280}) {
+                const std::int64_t begin = n == 1 ? 0 : n == 2 ? 1 : n == 17 ? 3 : 20;
+                copy->predict(*there, x.view().rows(begin, n), cut.view().rows(begin, n));
+              }
+              check_close("y", to_doubles(y), to_doubles(want), {2e-5, 2e-3});
+              check_same_bits("columns picked", to_doubles(y8), to_doubles(y));
+              check_same_bits("cut", to_doubles(cut), to_doubles(y));
+              copy->predict(*there, x.view().rows(0, 0), y.view().rows(0, 0));
+            }
+      const PowerModel residual = model_of(table_of(rows_of(1, false)), {.residual_blocks = 1}, 0);
+      CHECK(PowerModelPredictor(residual).on_device(device) == nullptr);
     }
   }
 

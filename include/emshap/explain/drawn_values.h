@@ -29,14 +29,19 @@ struct DrawnValueOptions {
   std::uint64_t seed = 42;
 };
 
-/// `space`, `model` and `f` must outlive the value function, and so must `on_device`: a copy of the model on
-/// a GPU (copy_to_device) that draws and weighs; predictions, and the draws of rows that lack values under
-/// the energy's weights, are the CPU's. Throws ConfigError for options that do not fit together and for a
-/// predictor of other columns than the space's.
+/// What a GPU does; null: the CPU does it.
+struct DeviceParts {
+  const EmshapModel* model = nullptr;  ///< a copy of the density model (copy_to_device): draws and weighs
+  const Predictor* f = nullptr;        ///< of the predictor (Predictor::on_device), beside the model
+};
+
+/// `space`, `model` and `f` must outlive the value function, and so must the copies `on_device`. Rows that
+/// lack values under the energy's weights, and coalitions of all features, are left to the CPU. Throws
+/// ConfigError for options that do not fit together and for a predictor of other columns than the space's.
 EMSHAP_API std::unique_ptr<ValueFunction> drawn_values(std::string name, const FeatureSpace& space,
                                                        const EmshapModel& model, const Predictor& f,
                                                        const DrawnValueOptions& options,
-                                                       const EmshapModel* on_device = nullptr);
+                                                       const DeviceParts& on_device = {});
 
 /// The K uniform points (K, F) f32 shared by all coalitions and explicands, replicate after replicate, and
 /// the order (F) in which the draws of each replicate are generated: what an exported graph holds as

@@ -2,6 +2,7 @@
 // The model f that is explained: anything that gives one number per row of raw values.
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <string>
 
@@ -25,6 +26,11 @@ class EMSHAP_API Predictor {
   /// columns once a group override it; the result for a row depends on the row and its group's `same` only.
   virtual void predict_groups(Context& ctx, ConstTensorView raw, std::int64_t group, ConstTensorView same,
                               TensorView y) const;
+
+  /// A copy for this GPU, or null where there is none: the caller then predicts on the CPU. The copy's
+  /// predict() takes and fills tensors of the device, needs nothing of this object, does not wait for the
+  /// device, and leaves values that are not finite to the caller.
+  virtual std::unique_ptr<Predictor> on_device(Device device) const;
 };
 
 /// Any function as a predictor.
