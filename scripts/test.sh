@@ -218,14 +218,17 @@ stage_kernels() {
   return $rc
 }
 
-# Kernels compile for sm_90, and every op has its CUDA half: a shared library without undefined symbols.
+# Kernels compile for sm_90, with --all for every architecture of the default build, and every op has its CUDA half: a
+# shared library without undefined symbols.
 stage_cuda() {
   if ! command -v nvcc > /dev/null && [ ! -x "${CUDACXX:-/usr/local/cuda/bin/nvcc}" ]; then
     skipped+=("CUDA objects: no nvcc")
     return 0
   fi
+  local architectures=(-DCMAKE_CUDA_ARCHITECTURES=90-real)
+  [[ " ${stages[*]} " != *" slow "* ]] || architectures=(-UCMAKE_CUDA_ARCHITECTURES)
   configure build/cuda-check -DCMAKE_BUILD_TYPE=Release -DEMSHAP_WITH_CUDA=ON -DEMSHAP_WITH_IO=OFF \
-    -DCMAKE_CUDA_ARCHITECTURES=90-real -DBUILD_SHARED_LIBS=ON -DCMAKE_SHARED_LINKER_FLAGS=-Wl,--no-undefined \
+    "${architectures[@]}" -DBUILD_SHARED_LIBS=ON -DCMAKE_SHARED_LINKER_FLAGS=-Wl,--no-undefined \
     -DEMSHAP_BUILD_TESTS=OFF -DEMSHAP_BUILD_APPS=OFF -DEMSHAP_BUILD_BENCHMARKS=OFF || return 1
   build cuda-objects build/cuda-check
 }

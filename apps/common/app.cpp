@@ -86,7 +86,8 @@ int Session::threads() const {
 Device Session::device() {
   const Device device = parse_device(common().device);
   if (common().device == "auto" && device.kind == DeviceKind::cpu)
-    sink().log(LogLevel::info, fmt::format("device auto: running on the CPU; {}", why_not_cuda()));
+    sink().log(LogLevel::info, fmt::format("device auto: running on the CPU, because no GPU can be used: {}",
+                                           why_not_cuda()));
   return device;
 }
 void Session::log_device(Device device) {

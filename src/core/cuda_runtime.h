@@ -13,17 +13,21 @@
 namespace emshap::cuda_runtime {
 
 inline constexpr const char* not_built =
-    "this build has no CUDA backend; configure with -DEMSHAP_WITH_CUDA=ON, or use --device cpu";
+    "this build has no CUDA backend; configure with -DEMSHAP_WITH_CUDA=ON";
+/// Ends the message of an error: what to do otherwise.
+inline constexpr const char* cpu_instead = "; --device cpu needs no GPU";
 
 /// Thrown while a stream is captured by what cannot be had there: memory, blocking copies, waits, work on
 /// another stream. Whoever captures gives the capture up and runs the work plainly.
-struct CaptureBroken {};
+struct CaptureBroken {
+  const char* what;  ///< "memory is taken": completes "in its step ..."
+};
 
 // Streams, events and graphs are CUDA's handles as void*. Memory is taken and given back on the null stream,
 // with which all our streams are ordered: none of this waits for the device unless it says so.
 #if EMSHAP_WITH_CUDA
 int device_count();  ///< 0 without a driver or a device
-/// Empty when the device can be used, else why not and what to do, for an error message.
+/// Empty when the device can be used, else why not and what would help.
 std::string why_not(int device);
 void* allocate(std::int64_t bytes, int device);
 void free(void* data, int device) noexcept;

@@ -124,7 +124,8 @@ Device parse_device(const std::string& text) {
     }
     if (ok) {
       if (const std::string why = why_not_cuda(index); !why.empty())
-        throw DeviceError(fmt::format("device '{}' cannot be used: {}", text, why));
+        throw DeviceError(
+            fmt::format("device '{}' cannot be used: {}{}", text, why, cuda_runtime::cpu_instead));
       return {DeviceKind::cuda, index};
     }
   }

@@ -18,6 +18,7 @@ struct StepGraph::Impl {
     void* exec;
   };
   bool captured = true;
+  const char* given_up = nullptr;
   std::int64_t plain = 0, largest = -1;
   std::int64_t replays = 0, instances = 0, broken = 0;
   std::vector<Kept> kept;
@@ -55,6 +56,10 @@ std::int64_t StepGraph::broken() const {
   return impl_->broken;
 }
 
+const char* StepGraph::given_up() const {
+  return impl_->given_up;
+}
+
 void StepGraph::run(Context& ctx, std::int64_t size, void (*body)(void*), void* argument) {
   Impl& g = *impl_;
   if (ctx.device().kind == DeviceKind::cpu || !g.captured || !cuda_runtime::capture_wanted()) {
@@ -70,10 +75,13 @@ void StepGraph::run(Context& ctx, std::int64_t size, void (*body)(void*), void* 
   cuda_runtime::begin_capture(ctx.stream());
   try {
     body(argument);
-  } catch (const cuda_runtime::CaptureBroken&) {
+  } catch (const cuda_runtime::CaptureBroken& broken) {
     cuda_runtime::abandon_capture(ctx.stream());
     ++g.broken;
-    if (++g.broken_in_a_row == most_broken) g.captured = false;
+    if (++g.broken_in_a_row == most_broken) {
+      g.captured = false;
+      g.given_up = broken.what;
+    }
     body(argument);
     return;
   } catch (...) {

@@ -36,6 +36,8 @@ class EMSHAP_API StepGraph {
   std::int64_t replays() const;    ///< steps that were launched as a graph
   std::int64_t instances() const;  ///< graphs made anew, because there was none or its topology differed
   std::int64_t broken() const;     ///< captures that were given up
+  /// Null, or why all steps run plainly from now on: "memory is taken", "the host waits", ...
+  const char* given_up() const;
 
  private:
   void run(Context& ctx, std::int64_t size, void (*body)(void*), void* argument);

@@ -49,7 +49,7 @@ std::string other_architecture(int device) {
   const std::string has = capability(device, major, minor);
   return fmt::format(
       "{}, for which this build has no code (it contains {}); configure with "
-      "-DCMAKE_CUDA_ARCHITECTURES={}{} or use --device cpu",
+      "-DCMAKE_CUDA_ARCHITECTURES={}{}",
       has, EMSHAP_CUDA_ARCHITECTURES, major, minor);
 }
 
@@ -57,10 +57,9 @@ std::string old_driver() {
   int driver = 0, built = 0;
   if (cudaDriverGetVersion(&driver) != cudaSuccess || cudaRuntimeGetVersion(&built) != cudaSuccess)
     (void)cudaGetLastError();
-  if (driver == 0) return "there is no NVIDIA driver; install one or use --device cpu";
+  if (driver == 0) return "there is no NVIDIA driver; install one";
   return fmt::format(
-      "the NVIDIA driver supports CUDA {}.{} and this build needs {}.{}; install a newer driver or use "
-      "--device cpu",
+      "the NVIDIA driver supports CUDA {}.{} and this build needs {}.{}; install a newer driver",
       driver / 1000, driver % 1000 / 10, built / 1000, built % 1000 / 10);
 }
 
@@ -76,10 +75,10 @@ void check(cudaError_t status, const char* call) {
       throw CudaError(fmt::format("{}: the GPU is out of memory on {}; {}", call, room(device), with_less));
     case cudaErrorNoKernelImageForDevice:
     case cudaErrorInvalidDeviceFunction:
-      throw CudaError(fmt::format("{}: {}", call, other_architecture(device)));
+      throw CudaError(fmt::format("{}: {}{}", call, other_architecture(device), cuda_runtime::cpu_instead));
     case cudaErrorInsufficientDriver:
     case cudaErrorUnsupportedPtxVersion:
-      throw CudaError(fmt::format("{}: {}", call, old_driver()));
+      throw CudaError(fmt::format("{}: {}{}", call, old_driver(), cuda_runtime::cpu_instead));
     default:
       throw CudaError(fmt::format("{} failed on cuda:{}: {} ({})", call, device, cudaGetErrorString(status),
                                   cudaGetErrorName(status)));
@@ -138,8 +137,8 @@ void give_back_freed() noexcept {
   for (const Freed& f : all) free(f.data, f.device);
 }
 
-void not_in_a_capture() {
-  if (capture.number != 0) throw CaptureBroken{};
+void not_in_a_capture(const char* what) {
+  if (capture.number != 0) throw CaptureBroken{what};
 }
 
 bool is(const char* variable, char value) {
@@ -164,11 +163,9 @@ std::string why_not(int device) {
   (void)cudaGetLastError();
   // Without a driver the runtime reports "insufficient driver", not "no device".
   if (status == cudaErrorInsufficientDriver) return cuda::old_driver();
-  if (status == cudaErrorNoDevice || (status == cudaSuccess && count == 0))
-    return "no CUDA device was found; use --device cpu";
+  if (status == cudaErrorNoDevice || (status == cudaSuccess && count == 0)) return "no CUDA device was found";
   if (status != cudaSuccess)
-    return fmt::format("CUDA cannot be used: {} ({}); use --device cpu", cudaGetErrorString(status),
-                       cudaGetErrorName(status));
+    return fmt::format("CUDA cannot be used: {} ({})", cudaGetErrorString(status), cudaGetErrorName(status));
   if (device >= count)
     return count == 1 ? "there is only one CUDA device; use --device cuda:0"
                       : fmt::format("there are only {} CUDA devices; use --device cuda:0 to cuda:{}", count,
@@ -179,7 +176,7 @@ std::string why_not(int device) {
 }
 
 void* allocate(std::int64_t bytes, int device) {
-  not_in_a_capture();
+  not_in_a_capture("memory is taken");
   const std::shared_lock lock(null_stream);
   EMSHAP_CUDA_CHECK(cudaSetDevice(device));
   void* data = nullptr;
@@ -222,7 +219,7 @@ void free(void* data, int device) noexcept {
 }
 
 void* allocate_pinned(std::int64_t bytes, int device) {
-  not_in_a_capture();
+  not_in_a_capture("host memory is taken");
   EMSHAP_CUDA_CHECK(cudaSetDevice(device));
   void* data = nullptr;
   const cudaError_t status = cudaMallocHost(&data, static_cast<std::size_t>(bytes));
@@ -241,7 +238,7 @@ void free_pinned(void* data) noexcept {
 }
 
 void copy(void* to, const void* from, std::int64_t bytes, int device) {
-  not_in_a_capture();
+  not_in_a_capture("memory is copied by a blocking copy");
   const std::shared_lock lock(null_stream);
   EMSHAP_CUDA_CHECK(cudaSetDevice(device));  // whose streams the copy waits for
   EMSHAP_CUDA_CHECK(cudaMemcpy(to, from, static_cast<std::size_t>(bytes), cudaMemcpyDefault));
@@ -254,14 +251,14 @@ void copy_async(void* to, const void* from, std::int64_t bytes, void* stream) {
 }
 
 void zero(void* data, std::int64_t bytes, int device) {
-  not_in_a_capture();
+  not_in_a_capture("memory is zeroed by a blocking call");
   const std::shared_lock lock(null_stream);
   EMSHAP_CUDA_CHECK(cudaSetDevice(device));
   EMSHAP_CUDA_CHECK(cudaMemset(data, 0, static_cast<std::size_t>(bytes)));
 }
 
 void* create_stream(int device) {
-  not_in_a_capture();
+  not_in_a_capture("a stream is made");
   if (const std::string why = why_not(device); !why.empty())
     throw DeviceError(fmt::format("cuda:{} cannot be used: {}", device, why));
   EMSHAP_CUDA_CHECK(cudaSetDevice(device));
@@ -275,12 +272,12 @@ void destroy_stream(void* stream) noexcept {
 }
 
 void synchronize(void* stream) {
-  not_in_a_capture();
+  not_in_a_capture("the host waits");
   EMSHAP_CUDA_CHECK(cudaStreamSynchronize(static_cast<cudaStream_t>(stream)));
 }
 
 void synchronize_device(int device) {
-  not_in_a_capture();
+  not_in_a_capture("the host waits");
   const std::shared_lock lock(null_stream);
   EMSHAP_CUDA_CHECK(cudaSetDevice(device));
   EMSHAP_CUDA_CHECK(cudaDeviceSynchronize());
@@ -365,7 +362,7 @@ std::uint64_t capture_number() {
 }
 
 void require_capture_of(void* stream) {
-  if (capture.number != 0 && capture.stream != stream) throw CaptureBroken{};
+  if (capture.number != 0 && capture.stream != stream) throw CaptureBroken{"another stream is used"};
 }
 
 bool capture_wanted() {

@@ -51,7 +51,12 @@
 #define EMSHAP_CUDA_CASE(...)   \
   case ::emshap::Backend::cuda: \
     throw ::emshap::DeviceError(::emshap::cuda_runtime::not_built);
-#define EMSHAP_DISPATCH_CUDA(ctx, refusal, ...) throw ::emshap::DeviceError(refusal)
+// The call is not evaluated; that it is named keeps arguments from being unused.
+#define EMSHAP_DISPATCH_CUDA(ctx, refusal, ...)                  \
+  do {                                                           \
+    static_cast<void>(sizeof((::emshap::cuda::__VA_ARGS__, 0))); \
+    throw ::emshap::DeviceError(refusal);                        \
+  } while (false)
 #endif
 
 /// EMSHAP_DISPATCH(ctx, dtype, fn<T>(ctx, mat<T>(x), ...)): calls the backend's fn with T = float or double.

@@ -180,7 +180,13 @@ void StageRun::step(History& history, ProgressSink& sink) {
   }
   const std::int64_t rows = batches_.end(position_) - batches_.begin(position_);
   last_rate_ = options_.adam.learning_rate * schedule_.factor(step_);
+  const bool captured = graph_.given_up() == nullptr;
   pool_.run(rows, body_, task_.row_quantum(rows));
+  if (captured && graph_.given_up() != nullptr)
+    sink.log(
+        LogLevel::warning,
+        fmt::format("{}: steps run without a CUDA graph from now on, which is slower, because {} in them",
+                    name_, graph_.given_up()));
   steps_[(oldest_ + static_cast<std::size_t>(readback_.outstanding())) % steps_.size()] = {rows, epoch_,
                                                                                            step_};
   readback_.post(pool_.main(), scratch_.front().all);

@@ -1,5 +1,7 @@
 #include <doctest/doctest.h>
 
+#include <string>
+
 #include <stdexcept>
 #include <vector>
 
@@ -87,6 +89,26 @@ TEST_CASE("a step that takes memory runs plainly, also when it is captured") {
     }
     CHECK(graph.broken() == 1);
     CHECK(graph.replays() == 3);
+  }
+}
+
+TEST_CASE("a step that cannot be captured runs plainly for good, and says why") {
+  for (const Backend backend : backends()) {
+    const auto ctx = make_context(backend);
+    StepGraph graph;
+    const bool gpu = backend == Backend::cuda;
+    for (int i = 0; i < 9; ++i) {
+      Tensor y;
+      graph.run(*ctx, 1, [&] {
+        y = Tensor({8}, DType::f32, ctx->device());
+        ops::fill(*ctx, i, y);
+      });
+      ctx->synchronize();
+      check_same_bits("y", to_doubles(y), std::vector<double>(8, i));
+      CHECK((graph.given_up() != nullptr) == (gpu && i >= 4));  // two plain steps, three broken captures
+    }
+    CHECK(graph.broken() == (gpu ? 3 : 0));
+    if (gpu) CHECK(std::string(graph.given_up()) == "memory is taken");
   }
 }
 
